@@ -1,0 +1,101 @@
+//! Habilitations: accounts, their passwords, and signing in.
+
+mod evidence;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
+
+pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
+
+/// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name.
+    pub identifiant: Identifiant,
+    /// The ESAT it acts for.
+    pub siret: Siret,
+    /// The ESAT's name.
+    pub nom: String,
+    /// The Cafs it may declare to, without doubles.
+    pub cafs: Vec<CafCode>,
+    /// The Caf that manages it.
+    pub home_caf: Option<CafCode>,
+    /// The password, hashed.
+    pub password_hash: PasswordHash,
+    /// When the password was last changed.
+    pub password_changed_at: Timestamp,
+    /// Whether the password is provisional, or its change was asked for.
+    pub must_change: bool,
+    /// Whether it may be used.
+    pub status: Status,
+    /// Hashes of former passwords, the latest first.
+    #[serde(default)]
+    pub former: Vec<PasswordHash>,
+    /// When its owner last signed in.
+    #[serde(default)]
+    pub last_sign_in: Option<Timestamp>,
+    /// Grows by one at each change; a change made from an older reading is refused by the store.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// Whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It may.
+    Active,
+    /// A Caf suspended it.
+    Suspended,
+}
+
+/// An argon2 hash in PHC string format.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The PHC string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// Where accounts are kept.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// The account of that name.
+    async fn find(&self, identifiant: &Identifiant) -> Result<Option<Account>, StoreError>;
+
+    /// All accounts, by name.
+    async fn list(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Adds accounts, all or none: none when one of the names is taken, and says which.
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError>;
+
+    /// Puts `account` in the place of the one it was read from: `false`, and nothing is done, when the
+    /// stored revision is no longer `account.revision`. The stored account's revision is one more.
+    async fn replace(&self, account: &Account) -> Result<bool, StoreError>;
+
+    /// Removes an account; `false` when there is none.
+    async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError>;
+}
+
+/// What [`AccountStore::add`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added {
+    /// All are there.
+    All,
+    /// None is, since these names were taken.
+    Taken(Vec<Identifiant>),
+}

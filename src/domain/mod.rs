@@ -1,0 +1,27 @@
+//! Pure values and rules of the declaration world: no I/O, no async, no HTTP.
+//!
+//! Every type here is parsed once and right ever after. Where a rule comes from the users' world its
+//! number is given ("rule 5" is the calendar); the list stands in the crate's documentation.
+
+mod caf;
+mod clock;
+mod communication;
+mod fault;
+mod identifiant;
+mod password;
+mod path;
+mod siret;
+mod volet;
+
+pub use caf::{CafCode, InvalidCafCode};
+pub use clock::Clock;
+pub use communication::{IdentifiantCommunication, InvalidCommunication};
+pub use fault::StoreError;
+pub use identifiant::{Identifiant, InvalidIdentifiant};
+pub use password::{PasswordAge, PasswordRule, PasswordRules};
+pub use path::{InvalidPath, LocalPath, NormalPath};
+pub use siret::{InvalidSiret, Siret};
+pub use volet::{Calendar, DayOfYear, InvalidDay, Season, Volet, VoletState};
+
+/// A point in time, to the nanosecond, without a zone.
+pub type Timestamp = jiff::Timestamp;

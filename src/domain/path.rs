@@ -1,0 +1,264 @@
+//! The path of a request: the one reading that decides, and the paths a person may be sent back to.
+
+use std::fmt;
+
+/// A path as decisions read it, after RFC 3986 section 6.2.2: escapes of unreserved characters undone,
+/// other escapes upper-cased, dot segments removed, the parameters (`;…`) of each segment left out.
+///
+/// What is forwarded is the client's own text; a text that two readers could take for two paths is
+/// refused instead: an escaped slash, backslash, dot or NUL, an empty segment, a broken escape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalPath(String);
+
+/// Why a path is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPath {
+    /// It does not begin with `/` (`*`, an authority).
+    #[error("the path does not begin with /")]
+    NotAbsolute,
+    /// `%` without two hexadecimal digits.
+    #[error("an escape is broken")]
+    Escape,
+    /// `%2F`, `%5C`, `%2E`, `%3B`, `%00`, or a raw backslash or control character.
+    #[error("an escape could be read in two ways")]
+    Ambiguous,
+    /// `//` inside.
+    #[error("a segment is empty")]
+    EmptySegment,
+    /// `..` above the root, or a dot segment with parameters.
+    #[error("a dot segment leads out")]
+    DotSegment,
+}
+
+impl NormalPath {
+    /// Reads the path of a request, without its query.
+    pub fn parse(raw: &str) -> Result<Self, InvalidPath> {
+        let rest = raw.strip_prefix('/').ok_or(InvalidPath::NotAbsolute)?;
+        if is_plain(rest.as_bytes()) {
+            return Ok(Self(raw.to_owned()));
+        }
+        let mut segments = Vec::new();
+        let mut parts = rest.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            let segment = read_segment(part)?;
+            match segment.as_str() {
+                "." | ".." if part.contains(';') => return Err(InvalidPath::DotSegment),
+                "." if last => segments.push(String::new()),
+                "." => {}
+                ".." => {
+                    segments.pop().ok_or(InvalidPath::DotSegment)?;
+                    if last {
+                        segments.push(String::new());
+                    }
+                }
+                "" if !last => return Err(InvalidPath::EmptySegment),
+                _ => segments.push(segment),
+            }
+        }
+        Ok(Self(format!("/{}", segments.join("/"))))
+    }
+
+    /// The path that decisions are made on.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the path is `prefix` or below it; segments count whole, letters' case does not, since
+    /// some backends serve `/A` for `/a`.
+    pub fn is_under(&self, prefix: &str) -> bool {
+        let prefix = prefix.trim_end_matches('/').as_bytes();
+        let path = self.0.as_bytes();
+        path.len() >= prefix.len()
+            && path[..prefix.len()].eq_ignore_ascii_case(prefix)
+            && matches!(path.get(prefix.len()), None | Some(b'/'))
+    }
+}
+
+/// The common case, decided in one pass: nothing to undo and nothing to refuse.
+fn is_plain(rest: &[u8]) -> bool {
+    let mut at_start = true;
+    for byte in rest {
+        match byte {
+            b'/' | b'.' if at_start => return false,
+            b'/' => at_start = true,
+            b'%' | b';' | b'\\' | 0..=0x20 | 0x7f.. => return false,
+            _ => at_start = false,
+        }
+    }
+    true
+}
+
+fn read_segment(part: &str) -> Result<String, InvalidPath> {
+    let named = part.split(';').next().unwrap_or_default();
+    check_escapes(part)?;
+    let mut read = Vec::with_capacity(named.len());
+    let mut bytes = named.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            read.push(byte);
+            continue;
+        }
+        let value = escaped(&mut bytes)?;
+        if is_unreserved(value) {
+            read.push(value);
+        } else {
+            read.extend_from_slice(format!("%{value:02X}").as_bytes());
+        }
+    }
+    String::from_utf8(read).map_err(|_| InvalidPath::Ambiguous)
+}
+
+fn check_escapes(part: &str) -> Result<(), InvalidPath> {
+    let mut bytes = part.bytes();
+    while let Some(byte) = bytes.next() {
+        let value = match byte {
+            b'%' => escaped(&mut bytes)?,
+            b'\\' | 0..=0x20 | 0x7f => return Err(InvalidPath::Ambiguous),
+            _ => continue,
+        };
+        if matches!(value, b'/' | b'\\' | b'.' | b';' | 0..=0x1f | 0x7f) {
+            return Err(InvalidPath::Ambiguous);
+        }
+    }
+    Ok(())
+}
+
+fn escaped(bytes: &mut std::str::Bytes<'_>) -> Result<u8, InvalidPath> {
+    let mut digit = || {
+        let byte = bytes.next().ok_or(InvalidPath::Escape)?;
+        char::from(byte).to_digit(16).ok_or(InvalidPath::Escape)
+    };
+    let value = digit()? * 16 + digit()?;
+    u8::try_from(value).map_err(|_| InvalidPath::Escape)
+}
+
+/// RFC 3986 section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// A path and query on this very host, that a person may be sent (back) to: never another origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPath(String);
+
+impl LocalPath {
+    /// The site's root.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// Takes a path and query of at most 2,000 visible ASCII characters that no browser can read as
+    /// another origin; anything else is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        let local = visible && !text.contains('\\') && NormalPath::parse(path).is_ok();
+        (local && text.len() <= 2_000).then(|| Self(text.to_owned()))
+    }
+
+    /// The path and query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LocalPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(raw: &str) -> Result<String, InvalidPath> {
+        NormalPath::parse(raw).map(|path| path.0)
+    }
+
+    #[test]
+    fn one_path_has_one_reading() {
+        for (raw, normal) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/b/..", "/a/"),
+            ("/%61/b", "/a/b"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a;v=1/b;x", "/a/b"),
+            ("/a.b/..c", "/a.b/..c"),
+            ("/a%20b", "/a%20b"),
+            ("/100%25", "/100%25"),
+        ] {
+            assert_eq!(read(raw).as_deref(), Ok(normal), "{raw}");
+        }
+    }
+
+    #[test]
+    fn two_readings_are_refused() {
+        for raw in [
+            "",
+            "*",
+            "a",
+            "//",
+            "/a//b",
+            "//a",
+            "/a%2fb",
+            "/a%2Fb",
+            "/%2e%2e/a",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/..",
+            "/a/../..",
+            "/..;/a",
+            "/a/..;x=1/b",
+            "/a\u{7f}",
+            "/a%3bb",
+        ] {
+            assert!(read(raw).is_err(), "{raw:?} was read as {:?}", read(raw));
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_segment() {
+        let under =
+            |raw: &str| NormalPath::parse(raw).is_ok_and(|path| path.is_under("/t/certificat-emploi"));
+        assert!(under("/t/certificat-emploi"));
+        assert!(under("/t/certificat-emploi/1"));
+        assert!(under("/t/%63ertificat-emploi;a=b"));
+        assert!(under("/x/../t/certificat-emploi"));
+        assert!(under("/T/Certificat-Emploi"));
+        assert!(!under("/t/certificat-emplois"));
+        assert!(!under("/t"));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_another_origin() {
+        for good in ["/", "/a/b?c=d&e=//f", "/a#b"] {
+            assert!(LocalPath::parse(good).is_some(), "{good}");
+        }
+        for bad in
+            ["", "a", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/é", "/%2f/evil"]
+        {
+            assert!(LocalPath::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_twice_changes_nothing(raw in "/[a-c./;%0-9A-F]{0,24}") {
+            if let Ok(once) = read(&raw) {
+                prop_assert_eq!(read(&once), Ok(once));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The permit: a request that was not admitted cannot reach the forwarder, by construction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request};
+
+use crate::domain::CafCode;
+
+/// A permit to forward one request to one Caf's backend. Only [`Gatekeeper::admit`](super::Gatekeeper::admit) makes one.
+///
+/// It cannot be put together elsewhere:
+///
+/// ```compile_fail,E0451
+/// use octroi::entry::Admitted;
+/// let _ = |papers, volets, assertion| Admitted { papers, volets, assertion };
+/// ```
+///
+/// Nor be used for two requests:
+///
+/// ```compile_fail,E0382
+/// use octroi::entry::{Admitted, Provenance};
+/// let _ = |permit: Admitted, a: http::Request<()>, b: http::Request<()>, from: Provenance| {
+///     let first = permit.escort(a, from.clone());
+///     let second = permit.escort(b, from);
+/// };
+/// ```
+#[derive(Debug)]
+pub struct Admitted {
+    papers: Arc<Papers>,
+    volets: HeaderValue,
+    assertion: HeaderValue,
+}
+
+/// What a backend is told of a session, ready to be put into a request; the same for its whole life.
+#[derive(Debug)]
+pub struct Papers {
+    /// The Caf.
+    pub caf: CafCode,
+    /// `X-Caf-Code`.
+    pub caf_code: HeaderValue,
+    /// `X-Esat-Compte`.
+    pub compte: HeaderValue,
+    /// `X-Esat-Siret`.
+    pub siret: HeaderValue,
+    /// `X-Esat-Identifiant-Communication`, where entry was by it.
+    pub identifiant_communication: Option<HeaderValue>,
+}
+
+/// Where a request comes from, as far as the gateway believes it.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether the client used TLS, with this gateway or with a trusted proxy.
+    pub https: bool,
+    /// Whether the peer is a trusted proxy, whose `Forwarded` and `X-Forwarded-*` are kept.
+    pub by_trusted_proxy: bool,
+    /// `X-Request-Id`.
+    pub request_id: HeaderValue,
+    /// `traceparent`.
+    pub traceparent: HeaderValue,
+}
+
+/// A request with its permit: all that the forwarder accepts.
+#[derive(Debug)]
+pub struct AdmittedRequest<B> {
+    permit: Admitted,
+    request: Request<B>,
+    provenance: Provenance,
+}
+
+impl Admitted {
+    pub(super) fn new(papers: Arc<Papers>, volets: HeaderValue, assertion: HeaderValue) -> Self {
+        Self { papers, volets, assertion }
+    }
+
+    /// The Caf whose backend the request belongs to.
+    pub fn caf(&self) -> CafCode {
+        self.papers.caf
+    }
+
+    /// What a backend is told of the session.
+    pub fn papers(&self) -> &Papers {
+        &self.papers
+    }
+
+    /// `X-Octroi-Volets`: the open volets, comma separated.
+    pub fn volets(&self) -> &HeaderValue {
+        &self.volets
+    }
+
+    /// `X-Octroi-Assertion`: the same facts, signed.
+    pub fn assertion(&self) -> &HeaderValue {
+        &self.assertion
+    }
+
+    /// Gives the permit up for one request.
+    pub fn escort<B>(self, request: Request<B>, provenance: Provenance) -> AdmittedRequest<B> {
+        AdmittedRequest { permit: self, request, provenance }
+    }
+}
+
+impl<B> AdmittedRequest<B> {
+    /// The permit, the request, and where it comes from.
+    pub fn into_parts(self) -> (Admitted, Request<B>, Provenance) {
+        (self.permit, self.request, self.provenance)
+    }
+}

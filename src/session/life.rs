@@ -1,0 +1,268 @@
+//! Live sessions: opened, found, acted in, moved on, ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::token::NoEntropy;
+use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
+use crate::domain::{Clock, Identifiant, StoreError, Timestamp};
+
+/// How long sessions live, and how many an account may have.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Time without a user's action that ends a session (rule 6).
+    pub idle_timeout: Duration,
+    /// How long before its end the user is warned.
+    pub warning: Duration,
+    /// Age at which a session ends whatever its user does.
+    pub absolute_timeout: Duration,
+    /// Sessions of one account; the oldest ends when one more is opened.
+    pub max_per_account: usize,
+}
+
+/// A session that was alive when it was found.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    record: Record,
+    last_action_ms: AtomicI64,
+    unwritten: AtomicBool,
+}
+
+impl Session {
+    fn new(id: SessionId, record: Record, last_action: Timestamp) -> Self {
+        let last_action_ms = AtomicI64::new(last_action.as_millisecond());
+        Self { id, record, last_action_ms, unwritten: AtomicBool::new(false) }
+    }
+
+    /// Its name in the store.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// How far its user has come.
+    pub fn stage(&self) -> &Stage {
+        &self.record.stage
+    }
+
+    /// When its user signed in.
+    pub fn signed_in_at(&self) -> Timestamp {
+        self.record.signed_in_at
+    }
+
+    /// The address it was opened from.
+    pub fn place(&self) -> &str {
+        &self.record.place
+    }
+
+    /// The instant at which it ends if its user does nothing more.
+    pub fn ends_at(&self, policy: &Policy) -> Timestamp {
+        let last = self.last_action_ms.load(Ordering::Relaxed);
+        ends_at(&self.record, last, policy)
+    }
+}
+
+fn ends_at(record: &Record, last_action_ms: i64, policy: &Policy) -> Timestamp {
+    Timestamp::from_millisecond(last_action_ms)
+        .ok()
+        .and_then(|last| last.checked_add(policy.idle_timeout).ok())
+        .map_or(record.ends_at, |idle_end| idle_end.min(record.ends_at))
+}
+
+/// What a cookie leads to.
+#[derive(Debug)]
+pub enum Found {
+    /// A live session.
+    Live(Arc<Session>),
+    /// None, or one that no longer lives.
+    Expired,
+}
+
+/// A session could not be opened or moved on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The session ended meanwhile, or another request moved it on first. The client's user signs in again.
+    #[error("the session is no longer alive")]
+    Gone,
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whose fault: this machine's.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+}
+
+/// All sessions, through the cache and the store.
+pub struct Sessions {
+    store: Arc<dyn SessionStore>,
+    cache: Arc<SessionCache>,
+    clock: Clock,
+    policy: Policy,
+    unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
+    woken: Notify,
+}
+
+impl Sessions {
+    /// Sessions kept in `store`, with the cache that `store` keeps honest.
+    pub fn new(store: Arc<dyn SessionStore>, cache: Arc<SessionCache>, clock: Clock, policy: Policy) -> Self {
+        let unwritten = std::sync::Mutex::new(Vec::new());
+        Self { store, cache, clock, policy, unwritten, woken: Notify::new() }
+    }
+
+    /// How long sessions live.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Opens a session for one who has just signed in.
+    pub async fn open(&self, stage: Stage, place: &str) -> Result<(Token, Arc<Session>), SessionError> {
+        let now = self.clock.now();
+        let ends_at = now.saturating_add(self.policy.absolute_timeout).unwrap_or(Timestamp::MAX);
+        self.make_room(stage.holder().account()).await?;
+        self.create(Record { stage, signed_in_at: now, ends_at, place: place.to_owned() }).await
+    }
+
+    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
+    ///
+    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
+    /// between the two steps asks the user to sign in again rather than leave two doors open.
+    pub async fn advance(
+        &self,
+        session: &Session,
+        stage: Stage,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        if !self.end(session).await? {
+            return Err(SessionError::Gone);
+        }
+        self.create(Record { stage, ..session.record.clone() }).await
+    }
+
+    /// The session of a token. A cached one that looks expired is asked of the store again, since another
+    /// replica may have seen its user since.
+    pub async fn find(&self, token: &Token) -> Result<Found, StoreError> {
+        let id = token.id();
+        if let Some(session) = self.cache.find(&id)
+            && self.is_alive(&session)
+        {
+            return Ok(Found::Live(session));
+        }
+        let stamp = self.cache.stamp(&id);
+        let Some((record, last_action)) = self.store.find(&id).await? else { return Ok(Found::Expired) };
+        let session = Arc::new(Session::new(id, record, last_action));
+        if !self.is_alive(&session) {
+            self.cache.forget(&id);
+            return Ok(Found::Expired);
+        }
+        self.cache.insert(&session, stamp);
+        Ok(Found::Live(session))
+    }
+
+    /// A user's action: idle time is back to full. Written to the store at most once a second.
+    pub fn act(&self, session: &Arc<Session>) {
+        session.last_action_ms.fetch_max(self.clock.now_ms(), Ordering::Relaxed);
+        if !session.unwritten.swap(true, Ordering::AcqRel) {
+            self.queue().push(Arc::clone(session));
+            self.woken.notify_one();
+        }
+    }
+
+    /// Ends a session; `false` when it was gone already.
+    pub async fn end(&self, session: &Session) -> Result<bool, StoreError> {
+        let removed = self.store.remove(&session.id, session.stage().holder().account()).await;
+        self.cache.forget(&session.id);
+        removed
+    }
+
+    /// Ends every session of an account but `except`; how many there were.
+    pub async fn end_all(
+        &self,
+        account: &Identifiant,
+        except: Option<&SessionId>,
+    ) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        for (id, _, _) in self.store.of_account(account).await? {
+            if Some(&id) != except {
+                ended += usize::from(self.store.remove(&id, account).await?);
+                self.cache.forget(&id);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// The live sessions of an account, the oldest first.
+    pub async fn of_account(&self, account: &Identifiant) -> Result<Vec<Arc<Session>>, StoreError> {
+        let kept = self.store.of_account(account).await?;
+        let sessions = kept.into_iter().map(|(id, record, last)| Arc::new(Session::new(id, record, last)));
+        Ok(sessions.filter(|session| self.is_alive(session)).collect())
+    }
+
+    /// Writes last actions to the store, each session's at most once a second, until the program ends.
+    pub async fn write_actions(&self) {
+        loop {
+            self.woken.notified().await;
+            self.flush().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Writes the last actions that are not in the store yet; what cannot be written is kept for the next time.
+    pub async fn flush(&self) {
+        let batch = std::mem::take(&mut *self.queue());
+        let writes = batch.into_iter().map(|session| self.write(session));
+        let failed = futures_util::future::join_all(writes).await.into_iter().flatten();
+        let mut queue = self.queue();
+        let waiting = queue.len();
+        queue.extend(failed);
+        if queue.len() > waiting {
+            self.woken.notify_one();
+        }
+    }
+
+    async fn write(&self, session: Arc<Session>) -> Option<Arc<Session>> {
+        session.unwritten.store(false, Ordering::Release);
+        let last = session.last_action_ms.load(Ordering::Relaxed);
+        let at = Timestamp::from_millisecond(last).unwrap_or(Timestamp::MIN);
+        match self.store.touch(&session.id, at).await {
+            Ok(true) => None,
+            Ok(false) => {
+                self.cache.forget(&session.id);
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a session's last action is kept for later");
+                (!session.unwritten.swap(true, Ordering::AcqRel)).then_some(session)
+            }
+        }
+    }
+
+    async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
+        let token = Token::random()?;
+        let id = token.id();
+        let now = self.clock.now();
+        let stamp = self.cache.stamp(&id);
+        self.store.create(&id, &record, now).await?;
+        let session = Arc::new(Session::new(id, record, now));
+        self.cache.insert(&session, stamp);
+        Ok((token, session))
+    }
+
+    async fn make_room(&self, account: &Identifiant) -> Result<(), StoreError> {
+        let mut live = self.of_account(account).await?;
+        while live.len() >= self.policy.max_per_account.max(1) {
+            let oldest = live.remove(0);
+            self.end(&oldest).await?;
+        }
+        Ok(())
+    }
+
+    fn is_alive(&self, session: &Session) -> bool {
+        self.clock.now() < session.ends_at(&self.policy)
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Session>>> {
+        self.unwritten.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,54 @@
+//! A session's life: from signing in to leaving, in types (rules 3 to 7).
+
+mod cache;
+mod life;
+mod stage;
+mod token;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Identifiant, StoreError, Timestamp};
+
+pub use cache::SessionCache;
+pub use life::{Found, Policy, Session, SessionError, Sessions};
+pub use stage::{Holder, MustChangePassword, MustChooseCaf, MustIdentifyEstablishment, Ready, Stage};
+pub use token::{SessionId, Token};
+
+/// A session as the store keeps it; written once, at the change of state that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// How far its user has come, and who they are.
+    pub stage: Stage,
+    /// When its user signed in.
+    pub signed_in_at: Timestamp,
+    /// The instant at which it ends whatever its user does.
+    pub ends_at: Timestamp,
+    /// The address it was opened from.
+    pub place: String,
+}
+
+/// Where sessions are kept, under the hash of their token.
+///
+/// A session is alive while `now < ends_at` and `now < last_action + idle_timeout`; expiry is judged by
+/// the reader, so that a store's own expiry (later, for cleaning) decides nothing.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Keeps a new session, and its name among its account's; kept at least until `record.ends_at`.
+    async fn create(&self, id: &SessionId, record: &Record, at: Timestamp) -> Result<(), StoreError>;
+
+    /// A session and the instant of its user's last action.
+    async fn find(&self, id: &SessionId) -> Result<Option<(Record, Timestamp)>, StoreError>;
+
+    /// Moves the last action forward to `at`. Neither revives a session that is gone (`false`) nor moves time back.
+    async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Removes a session; `true` for exactly one of several callers.
+    async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError>;
+
+    /// The sessions of an account that are kept (some may have expired), the oldest first.
+    async fn of_account(
+        &self,
+        account: &Identifiant,
+    ) -> Result<Vec<(SessionId, Record, Timestamp)>, StoreError>;
+}

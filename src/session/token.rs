@@ -1,0 +1,104 @@
+//! The secret in a session's cookie, and the name under which the store knows it.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+/// 256 random bits that only the browser and, for the time of a request, this process know.
+#[derive(Clone)]
+pub struct Token(Zeroizing<[u8; 32]>);
+
+/// The name of a session: the SHA-256 of its token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId([u8; 32]);
+
+/// The system could not give random bytes.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoEntropy;
+
+impl Token {
+    /// A new token.
+    pub fn random() -> Result<Self, NoEntropy> {
+        let mut bits = Zeroizing::new([0; 32]);
+        rand::fill(bits.as_mut()).map_err(|_| NoEntropy)?;
+        Ok(Self(bits))
+    }
+
+    /// Reads a cookie's value: 43 characters of base64url, nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bits = Zeroizing::new([0; 32]);
+        let written = URL_SAFE_NO_PAD.decode_slice(text, bits.as_mut()).ok()?;
+        (written == 32).then_some(Self(bits))
+    }
+
+    /// The cookie's value.
+    pub fn expose(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.as_ref())
+    }
+
+    /// The session's name in the store.
+    pub fn id(&self) -> SessionId {
+        let hash = digest::digest(&digest::SHA256, self.0.as_ref());
+        let mut id = [0; 32];
+        id.copy_from_slice(hash.as_ref());
+        SessionId(id)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl SessionId {
+    /// The bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The hash as 43 characters of base64url.
+    pub fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Reads what [`SessionId::to_text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let written = URL_SAFE_NO_PAD.decode_slice(text, &mut hash).ok()?;
+        (written == 32).then_some(Self(hash))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", &self.to_text()[..8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_cookie_and_shows_nowhere_else() {
+        let token = Token::random().expect("entropy");
+        let read = Token::parse(&token.expose()).expect("a token");
+        assert_eq!(read.id(), token.id());
+        assert_eq!(format!("{token:?}"), "Token(…)");
+        assert_ne!(token.id().to_text(), token.expose());
+        assert_eq!(SessionId::parse(&token.id().to_text()), Some(token.id()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_none() {
+        let token = Token::random().expect("entropy").expose();
+        for wrong in ["", "a", &token[1..], &format!("{token}A"), &"é".repeat(22), &"+".repeat(43)] {
+            assert!(Token::parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+}
