@@ -1,6 +1,10 @@
 //! Habilitations: accounts, their passwords, and signing in.
 
+mod administration;
 mod evidence;
+mod hashing;
+mod lockout;
+mod service;
 
 use std::fmt;
 
@@ -9,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
+pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
+pub use hashing::{HashError, Hasher, InvalidHash};
+pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

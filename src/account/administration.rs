@@ -1,0 +1,254 @@
+//! What those who manage habilitations do: enrol, suspend, reset.
+
+use aws_lc_rs::rand;
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Accounts, Added, HashError, PasswordHash, Status};
+use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
+
+/// An account to be made, as import files and the admin API give it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// E-mail address.
+    #[schemars(with = "String")]
+    pub identifiant: Identifiant,
+    /// The ESAT's SIRET, 14 digits.
+    #[schemars(with = "String")]
+    pub siret: Siret,
+    /// The ESAT's name.
+    #[serde(default)]
+    pub nom: String,
+    /// Codes of the Cafs it may declare to.
+    #[schemars(with = "Vec<String>")]
+    pub cafs: Vec<CafCode>,
+    /// The Caf that manages it.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub home_caf: Option<CafCode>,
+    /// argon2id PHC string; without one a provisional password is made and shown once.
+    #[serde(default)]
+    pub password_hash: Option<String>,
+    /// When that password was last changed; now, where it is not told.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub password_changed_at: Option<Timestamp>,
+    /// Whether it must be changed at the next sign-in; a provisional password always must.
+    #[serde(default)]
+    pub must_change: bool,
+    /// `active` where it is not told.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub status: Option<Status>,
+}
+
+/// An account that was just made.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The account.
+    pub account: Account,
+    /// Its provisional password, shown this once.
+    pub provisional: Option<SecretString>,
+}
+
+/// Accounts were not made; none of them.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// These names are taken. Whose fault: the client's.
+    #[error("these accounts exist already")]
+    Taken(Vec<Identifiant>),
+    /// A hash given is none that this program takes. Whose fault: the client's.
+    #[error("{identifiant}: {why}")]
+    Hash {
+        /// Whose hash.
+        identifiant: Identifiant,
+        /// What is wrong with it.
+        why: super::InvalidHash,
+    },
+    /// Hashing a provisional password failed.
+    #[error(transparent)]
+    Hashing(#[from] HashError),
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// There is none of that name. Whose fault: the client's.
+    #[error("there is no such account")]
+    Unknown,
+    /// Others kept changing it. May be tried again.
+    #[error("the account was changed by others at the same time")]
+    Conflict,
+    /// Hashing a provisional password failed.
+    #[error(transparent)]
+    Hashing(#[from] HashError),
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How often a change is tried again on what another has just written.
+const ROUNDS: usize = 5;
+
+impl Accounts {
+    /// The account of that name.
+    pub async fn find(&self, identifiant: &Identifiant) -> Result<Option<Account>, StoreError> {
+        self.store.find(identifiant).await
+    }
+
+    /// All accounts, by name.
+    pub async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        self.store.list().await
+    }
+
+    /// Makes accounts, all or none.
+    pub async fn enrol(&self, accounts: Vec<NewAccount>) -> Result<Vec<Enrolled>, EnrolError> {
+        let mut enrolled = Vec::with_capacity(accounts.len());
+        for new in accounts {
+            enrolled.push(self.prepare(new).await?);
+        }
+        let accounts: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
+        match self.store.add(&accounts).await? {
+            Added::All => Ok(enrolled),
+            Added::Taken(names) => Err(EnrolError::Taken(names)),
+        }
+    }
+
+    /// Closes an account until it is reactivated; its sessions are the caller's to end.
+    pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        self.update(identifiant, |account| account.status = Status::Suspended).await
+    }
+
+    /// Opens a suspended account again.
+    pub async fn reactivate(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        self.update(identifiant, |account| account.status = Status::Active).await
+    }
+
+    /// Asks for a change of password at the next sign-in or entry to a Caf.
+    pub async fn force_change(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        self.update(identifiant, |account| account.must_change = true).await
+    }
+
+    /// Puts a provisional password in the place of the present one, and lifts the lock.
+    pub async fn reset_password(
+        &self,
+        identifiant: &Identifiant,
+    ) -> Result<(Account, SecretString), UpdateError> {
+        let provisional = provisional_password()?;
+        let hash = self.hasher.hash(provisional.clone()).await?;
+        let now = self.clock.now();
+        let renew =
+            |account: &mut Account| *account = self.with_password(account.clone(), hash.clone(), now, true);
+        let account = self.update(identifiant, renew).await?;
+        self.lockout.lift(identifiant.as_str()).await?;
+        Ok((account, provisional))
+    }
+
+    /// Lifts the lock that wrong passwords brought.
+    pub async fn unlock(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        let account = self.store.find(identifiant).await?.ok_or(UpdateError::Unknown)?;
+        self.lockout.lift(identifiant.as_str()).await?;
+        Ok(account)
+    }
+
+    /// Removes an account; its sessions are the caller's to end.
+    pub async fn delete(&self, identifiant: &Identifiant) -> Result<(), UpdateError> {
+        if self.store.remove(identifiant).await? { Ok(()) } else { Err(UpdateError::Unknown) }
+    }
+
+    async fn update(
+        &self,
+        identifiant: &Identifiant,
+        change: impl Fn(&mut Account) + Send,
+    ) -> Result<Account, UpdateError> {
+        for _ in 0..ROUNDS {
+            let mut account = self.store.find(identifiant).await?.ok_or(UpdateError::Unknown)?;
+            change(&mut account);
+            if self.store.replace(&account).await? {
+                account.revision += 1;
+                return Ok(account);
+            }
+        }
+        Err(UpdateError::Conflict)
+    }
+
+    async fn prepare(&self, new: NewAccount) -> Result<Enrolled, EnrolError> {
+        let (password_hash, provisional) = match &new.password_hash {
+            Some(given) => {
+                let identifiant = new.identifiant.clone();
+                (PasswordHash::parse(given).map_err(|why| EnrolError::Hash { identifiant, why })?, None)
+            }
+            None => {
+                let provisional = provisional_password()?;
+                (self.hasher.hash(provisional.clone()).await?, Some(provisional))
+            }
+        };
+        let now = self.clock.now();
+        let mut cafs = new.cafs;
+        let mut seen = std::collections::BTreeSet::new();
+        cafs.retain(|caf| seen.insert(*caf));
+        let account = Account {
+            identifiant: new.identifiant,
+            siret: new.siret,
+            nom: new.nom,
+            cafs,
+            home_caf: new.home_caf,
+            password_hash,
+            password_changed_at: if provisional.is_some() {
+                now
+            } else {
+                new.password_changed_at.unwrap_or(now)
+            },
+            must_change: new.must_change || provisional.is_some(),
+            status: new.status.unwrap_or(Status::Active),
+            former: Vec::new(),
+            last_sign_in: None,
+            revision: 0,
+        };
+        Ok(Enrolled { account, provisional })
+    }
+}
+
+/// Three groups of four that can be read over the phone: no letter that looks like a digit.
+fn provisional_password() -> Result<SecretString, HashError> {
+    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz";
+    const DIGITS: &[u8] = b"23456789";
+    let mut bits = zeroize::Zeroizing::new([0_u8; 12]);
+    loop {
+        rand::fill(bits.as_mut()).map_err(|_| HashError::Failed)?;
+        let pick = |(place, byte): (usize, &u8)| {
+            let set = if place % 4 == 3 { DIGITS } else { LETTERS };
+            // Bytes beyond the last whole multiple would favour the first letters.
+            let fair = u8::MAX - u8::MAX % u8::try_from(set.len()).unwrap_or(1);
+            (*byte < fair).then(|| char::from(set[usize::from(*byte) % set.len()]))
+        };
+        let drawn: Option<String> = bits.iter().enumerate().map(pick).collect();
+        if let Some(drawn) = drawn {
+            let drawn = zeroize::Zeroizing::new(drawn);
+            return Ok(format!("{}-{}-{}", &drawn[..4], &drawn[4..8], &drawn[8..]).into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::domain::PasswordRules;
+
+    #[test]
+    fn a_provisional_password_can_be_dictated_and_obeys_the_rules() {
+        let one = provisional_password().expect("a password");
+        let other = provisional_password().expect("a password");
+        let text = one.expose_secret();
+        assert_eq!(PasswordRules { min_length: 12 }.broken_by(text, "a@b.fr"), []);
+        assert!(!text.contains(['o', 'i', 'l', '0', '1']), "{text}");
+        assert_ne!(text, other.expose_secret());
+    }
+}

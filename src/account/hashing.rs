@@ -1,0 +1,189 @@
+//! Hashing passwords: argon2id on a bounded pool, since one hash takes 19 MiB and some 20 ms of a core.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc;
+use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+
+use super::PasswordHash;
+
+/// Computes and checks argon2id hashes (RFC 9106), so many at once; m = 19 MiB, t = 2, p = 1.
+///
+/// More than `waiting` callers beyond those at work are refused at once: a flood of sign-ins must
+/// neither fill the memory nor make the last in the queue wait for minutes.
+#[derive(Debug)]
+pub struct Hasher {
+    at_work: Arc<Semaphore>,
+    present: AtomicUsize,
+    room: usize,
+    dummy: PasswordHash,
+}
+
+/// Why no hash was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// Too many wait already. Nobody's fault; may be tried again in a few seconds.
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    /// argon2 failed (no memory). Whose fault: this machine's.
+    #[error("hashing failed")]
+    Failed,
+}
+
+/// Longest password that is hashed at all, in bytes; longer ones are wrong ones.
+const LONGEST: usize = 1024;
+
+impl Hasher {
+    /// A pool that hashes `at_once` passwords at a time and lets `waiting` more wait.
+    pub fn new(at_once: usize, waiting: usize) -> Result<Self, HashError> {
+        let dummy = hash(&SecretString::from("nobody knows this one"))?;
+        Ok(Self {
+            at_work: Arc::new(Semaphore::new(at_once.max(1))),
+            present: AtomicUsize::new(0),
+            room: at_once + waiting,
+            dummy,
+        })
+    }
+
+    /// Hashes a new password with a random salt.
+    pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashError> {
+        self.work(move || hash(&password)).await?
+    }
+
+    /// Whether `password` is the one of `expected`. Without one, or with one that was made cheaper than
+    /// ours, a hash of ours is computed as well, so that the time taken tells nothing.
+    pub async fn verify(
+        &self,
+        password: SecretString,
+        expected: Option<PasswordHash>,
+    ) -> Result<bool, HashError> {
+        let dummy = self.dummy.clone();
+        self.work(move || {
+            let verified = expected.as_ref().is_some_and(|hash| matches(&password, hash));
+            if expected.is_none_or(|hash| hash.is_cheap()) {
+                matches(&password, &dummy);
+            }
+            verified
+        })
+        .await
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        let _present = Present::enter(self)?;
+        let permit = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| HashError::Failed)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = job();
+            drop(permit);
+            result
+        });
+        done.await.map_err(|_| HashError::Failed)
+    }
+}
+
+/// One caller, counted while it waits or works.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    fn enter(hasher: &'a Hasher) -> Result<Self, HashError> {
+        let entered = Self(&hasher.present);
+        let others = hasher.present.fetch_add(1, Ordering::Relaxed);
+        if others < hasher.room { Ok(entered) } else { Err(HashError::Busy) }
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a text is no password hash that this program takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHash {
+    /// Not a PHC string with a salt and a hash.
+    #[error("a password hash is a PHC string, $argon2id$v=19$m=…,t=…,p=…$salt$hash")]
+    Syntax,
+    /// Another algorithm, or an older version of argon2.
+    #[error("only argon2id version 19 is taken")]
+    Algorithm,
+    /// So dear that checking it would starve the gateway.
+    #[error("the hash asks for more than 256 MiB, 10 passes or 16 lanes")]
+    Cost,
+}
+
+impl PasswordHash {
+    /// Takes a PHC string made elsewhere.
+    pub fn parse(text: &str) -> Result<Self, InvalidHash> {
+        let parsed = phc::PasswordHash::new(text).map_err(|_| InvalidHash::Syntax)?;
+        if parsed.algorithm.as_str() != "argon2id" || parsed.version != Some(19) {
+            return Err(InvalidHash::Algorithm);
+        }
+        if parsed.salt.is_none() || parsed.hash.is_none() {
+            return Err(InvalidHash::Syntax);
+        }
+        let params = Params::try_from(&parsed).map_err(|_| InvalidHash::Syntax)?;
+        if params.m_cost() > 256 * 1024 || params.t_cost() > 10 || params.p_cost() > 16 {
+            return Err(InvalidHash::Cost);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn is_cheap(&self) -> bool {
+        let params = phc::PasswordHash::new(&self.0).ok().and_then(|hash| Params::try_from(&hash).ok());
+        let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+        params.is_none_or(|params| work(&params) < work(&Params::default()))
+    }
+}
+
+fn hash(password: &SecretString) -> Result<PasswordHash, HashError> {
+    let hashed = Argon2::default().hash_password(password.expose_secret().as_bytes());
+    hashed.map(|hash| PasswordHash(hash.to_string())).map_err(|_| HashError::Failed)
+}
+
+fn matches(password: &SecretString, hash: &PasswordHash) -> bool {
+    let password = password.expose_secret().as_bytes();
+    password.len() <= LONGEST && Argon2::default().verify_password(password, hash.as_str()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_right_password_and_no_other() {
+        let hasher = Hasher::new(1, 8).expect("a hasher");
+        let hash = hasher.hash("Tilleul-2026".into()).await.expect("a hash");
+        assert!(PasswordHash::parse(hash.as_str()).is_ok());
+        assert_eq!(hasher.verify("Tilleul-2026".into(), Some(hash.clone())).await, Ok(true));
+        assert_eq!(hasher.verify("tilleul-2026".into(), Some(hash)).await, Ok(false));
+        assert_eq!(hasher.verify("nobody knows this one".into(), None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_refused_not_queued() {
+        let hasher = Hasher::new(1, 1).expect("a hasher");
+        let one = || hasher.verify("x".into(), None);
+        let (a, b, c) = tokio::join!(one(), one(), one());
+        assert_eq!([a, b, c], [Ok(false), Ok(false), Err(HashError::Busy)]);
+        assert_eq!(one().await, Ok(false));
+    }
+
+    #[test]
+    fn hashes_made_elsewhere_are_looked_at() {
+        let parse = |text: &str| PasswordHash::parse(text).map(drop);
+        let tail = "$c29tZXNhbHRzb21l$yQPTFBuGXvKWzaFFuaBDqVZ0iCZQCFoV3JZsUpA+Y5c";
+        assert_eq!(parse(&format!("$argon2id$v=19$m=19456,t=2,p=1{tail}")), Ok(()));
+        assert_eq!(parse(&format!("$argon2i$v=19$m=19456,t=2,p=1{tail}")), Err(InvalidHash::Algorithm));
+        assert_eq!(parse(&format!("$argon2id$v=16$m=19456,t=2,p=1{tail}")), Err(InvalidHash::Algorithm));
+        assert_eq!(parse(&format!("$argon2id$v=19$m=9999999,t=2,p=1{tail}")), Err(InvalidHash::Cost));
+        assert_eq!(parse("$argon2id$v=19$m=19456,t=2,p=1"), Err(InvalidHash::Syntax));
+        assert_eq!(parse("secret"), Err(InvalidHash::Syntax));
+        assert_eq!(parse(""), Err(InvalidHash::Syntax));
+    }
+}

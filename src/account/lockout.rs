@@ -1,0 +1,67 @@
+//! Wrong guesses: counted for an account and a place, with a backstop for the account as a whole.
+//!
+//! Names that no account has are counted like the others, so that a lock tells nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Policy, SignInError};
+use crate::domain::{StoreError, Timestamp};
+use crate::limits::{Attempt, AttemptRule, Counters};
+
+const DAY: Duration = Duration::from_hours(24);
+
+pub(super) struct Lockout {
+    counters: Arc<dyn Counters>,
+    from_one_place: AttemptRule,
+    from_anywhere: AttemptRule,
+}
+
+/// A guess that was counted, and under which keys.
+pub(super) struct Guess {
+    here: String,
+    anywhere: String,
+}
+
+impl Lockout {
+    pub(super) fn new(counters: Arc<dyn Counters>, policy: &Policy) -> Self {
+        let rule =
+            |max, grows| AttemptRule { max, lockout: policy.lockout, grows, longest: DAY, memory: DAY };
+        let from_one_place = rule(policy.max_failures, true);
+        let from_anywhere = rule(policy.max_failures_per_account, false);
+        Self { counters, from_one_place, from_anywhere }
+    }
+
+    /// Counts a guess as wrong before it is looked at; a right one is forgiven afterwards.
+    pub(super) async fn count(&self, typed: &str, place: &str, now: Timestamp) -> Result<Guess, SignInError> {
+        let anywhere = account_key(typed);
+        let here = format!("{anywhere}@{place}");
+        for (key, rule) in [(&here, &self.from_one_place), (&anywhere, &self.from_anywhere)] {
+            if let Attempt::Locked { retry_after } = self.counters.attempt(key, rule, now).await? {
+                return Err(SignInError::Locked { retry_after });
+            }
+        }
+        Ok(Guess { here, anywhere })
+    }
+
+    pub(super) async fn forgive(&self, guess: Guess) -> Result<(), StoreError> {
+        self.counters.forgive(&guess.here).await?;
+        self.counters.forgive(&guess.anywhere).await
+    }
+
+    /// Lifts the account's lock; locks of single places end by themselves.
+    pub(super) async fn lift(&self, identifiant: &str) -> Result<(), StoreError> {
+        self.counters.forgive(&account_key(identifiant)).await
+    }
+}
+
+/// What was typed may be anything, of any length: only its hash becomes a key.
+fn account_key(typed: &str) -> String {
+    let normal = typed.trim().to_ascii_lowercase();
+    let hash = digest::digest(&digest::SHA256, normal.as_bytes());
+    format!("sign-in:{}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+}

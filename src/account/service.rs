@@ -1,0 +1,251 @@
+//! What is done with accounts: signing in, changing a password, being granted a Caf.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::lockout::Lockout;
+use super::{
+    Account, AccountStore, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn, Status,
+};
+use crate::domain::{
+    CafCode, Clock, Identifiant, PasswordAge, PasswordRule, PasswordRules, StoreError, Timestamp,
+};
+use crate::limits::Counters;
+
+/// The rules on passwords and wrong guesses.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// How long a password lives (rule 2).
+    pub max_age: Duration,
+    /// What a new password must be.
+    pub rules: PasswordRules,
+    /// How many former passwords may not be taken again.
+    pub history: usize,
+    /// Wrong passwords of one account from one place before it is locked there.
+    pub max_failures: u32,
+    /// The first lock's length.
+    pub lockout: Duration,
+    /// Wrong passwords of one account from anywhere within a day before it is locked everywhere.
+    pub max_failures_per_account: u32,
+}
+
+/// All accounts, and what may be done with them.
+pub struct Accounts {
+    pub(super) store: Arc<dyn AccountStore>,
+    pub(super) hasher: Arc<Hasher>,
+    pub(super) clock: Clock,
+    pub(super) policy: Policy,
+    pub(super) lockout: Lockout,
+}
+
+/// Signing in, or proving that one knows the password, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Unknown, wrong password or suspended: one answer, at one cost. Whose fault: the client's.
+    #[error("unknown account, wrong password or suspended")]
+    Refused,
+    /// Too many wrong guesses. Whose fault: the client's; may be tried again after the time told.
+    #[error("locked after too many wrong passwords")]
+    Locked {
+        /// Time to the lock's end.
+        retry_after: Duration,
+    },
+    /// Too many sign in at once. May be tried again in a few seconds.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A password was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The current password was not proven.
+    #[error(transparent)]
+    Current(#[from] SignInError),
+    /// The new one breaks these rules. Whose fault: the client's.
+    #[error("the new password breaks a rule")]
+    Rules(Vec<PasswordRule>),
+    /// The account was changed by another at the same time. May be tried again.
+    #[error("the account was changed meanwhile")]
+    Conflict,
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Current(error.into())
+    }
+}
+
+impl From<HashError> for ChangeError {
+    fn from(error: HashError) -> Self {
+        Self::Current(error.into())
+    }
+}
+
+/// An account may not enter a Caf now.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// The account is suspended or gone.
+    #[error("the account may no longer be used")]
+    Inactive,
+    /// The password fell due, or must be changed (rule 2).
+    #[error("the password must be changed first")]
+    PasswordDue,
+    /// The Caf is not one of the account's.
+    #[error("the account has no habilitation at this Caf")]
+    NotGranted,
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Accounts {
+    /// Accounts kept in `store`, whose wrong guesses are counted in `counters`.
+    pub fn new(
+        store: Arc<dyn AccountStore>,
+        counters: Arc<dyn Counters>,
+        hasher: Arc<Hasher>,
+        clock: Clock,
+        policy: Policy,
+    ) -> Self {
+        let lockout = Lockout::new(counters, &policy);
+        Self { store, hasher, clock, policy, lockout }
+    }
+
+    /// How old a password that was changed then is.
+    pub fn password_age(&self, changed_at: Timestamp) -> PasswordAge {
+        PasswordAge::new(changed_at, self.policy.max_age)
+    }
+
+    /// Fewest characters of a new password.
+    pub fn min_password_length(&self) -> usize {
+        self.policy.rules.min_length
+    }
+
+    /// Signs in with what was typed. `place` is the client's address, as limits see it.
+    pub async fn sign_in(
+        &self,
+        typed: &str,
+        password: SecretString,
+        place: &str,
+    ) -> Result<SignedIn, SignInError> {
+        let account = self.prove(typed, password, place).await?;
+        let account = self.stamp_sign_in(account).await?;
+        let must_change = self.must_change(&account);
+        Ok(SignedIn::new(account, must_change))
+    }
+
+    /// Changes the password of one who knows the current one, and signs them in.
+    pub async fn change_password(
+        &self,
+        typed: &str,
+        current: SecretString,
+        new: SecretString,
+        place: &str,
+    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
+        let account = self.prove(typed, current, place).await?;
+        self.check_new(&account, &new).await?;
+        let hash = self.hasher.hash(new).await?;
+        let now = self.clock.now();
+        let account = self.with_password(account, hash, now, false);
+        if !self.store.replace(&account).await? {
+            return Err(ChangeError::Conflict);
+        }
+        let account = Account { revision: account.revision + 1, ..account };
+        Ok((SignedIn::new(account, false), PasswordChanged::new(now)))
+    }
+
+    /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
+    pub async fn grant(&self, identifiant: &Identifiant, caf: CafCode) -> Result<GrantedCaf, GrantError> {
+        let account = self.store.find(identifiant).await?.ok_or(GrantError::Inactive)?;
+        if account.status != Status::Active {
+            return Err(GrantError::Inactive);
+        }
+        if self.must_change(&account) {
+            return Err(GrantError::PasswordDue);
+        }
+        if !account.cafs.contains(&caf) {
+            return Err(GrantError::NotGranted);
+        }
+        Ok(GrantedCaf::new(caf, account.cafs))
+    }
+
+    /// Whether an account is still active, with the password it had at `password_changed_at`.
+    pub async fn is_current(
+        &self,
+        identifiant: &Identifiant,
+        password_changed_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let account = self.store.find(identifiant).await?;
+        Ok(account.is_some_and(|account| {
+            account.status == Status::Active && account.password_changed_at == password_changed_at
+        }))
+    }
+
+    pub(super) fn with_password(
+        &self,
+        mut account: Account,
+        hash: PasswordHash,
+        now: Timestamp,
+        must_change: bool,
+    ) -> Account {
+        let former = std::mem::replace(&mut account.password_hash, hash);
+        account.former.insert(0, former);
+        account.former.truncate(self.policy.history);
+        account.password_changed_at = now;
+        account.must_change = must_change;
+        account
+    }
+
+    /// The account, once its password is proven. The guess is counted before it is looked at.
+    async fn prove(&self, typed: &str, password: SecretString, place: &str) -> Result<Account, SignInError> {
+        let guess = self.lockout.count(typed, place, self.clock.now()).await?;
+        let account = match typed.parse::<Identifiant>() {
+            Ok(identifiant) => self.store.find(&identifiant).await?,
+            Err(_) => None,
+        };
+        let expected = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.hasher.verify(password, expected).await?;
+        match account {
+            Some(account) if right && account.status == Status::Active => {
+                self.lockout.forgive(guess).await?;
+                Ok(account)
+            }
+            _ => Err(SignInError::Refused),
+        }
+    }
+
+    /// Notes when the owner signed in. An account that another changed meanwhile is read again; signing in
+    /// does not fail for a note.
+    async fn stamp_sign_in(&self, mut account: Account) -> Result<Account, SignInError> {
+        account.last_sign_in = Some(self.clock.now());
+        if self.store.replace(&account).await? {
+            account.revision += 1;
+            return Ok(account);
+        }
+        let read = self.store.find(&account.identifiant).await?.ok_or(SignInError::Refused)?;
+        let same = read.status == Status::Active && read.password_hash == account.password_hash;
+        if same { Ok(read) } else { Err(SignInError::Refused) }
+    }
+
+    fn must_change(&self, account: &Account) -> bool {
+        account.must_change || self.password_age(account.password_changed_at).is_due(self.clock.now())
+    }
+
+    async fn check_new(&self, account: &Account, new: &SecretString) -> Result<(), ChangeError> {
+        let broken = self.policy.rules.broken_by(new.expose_secret(), account.identifiant.as_str());
+        if !broken.is_empty() {
+            return Err(ChangeError::Rules(broken));
+        }
+        for used in std::iter::once(&account.password_hash).chain(&account.former) {
+            if self.hasher.verify(new.clone(), Some(used.clone())).await? {
+                return Err(ChangeError::Rules(vec![PasswordRule::Reused]));
+            }
+        }
+        Ok(())
+    }
+}
