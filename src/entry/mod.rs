@@ -1,7 +1,15 @@
 //! Who may pass: the rules, the calendar, and the permit that forwarding demands.
 
 mod admitted;
+mod desk;
+mod gatekeeper;
 mod keys;
+mod registry;
+mod signer;
 
 pub use admitted::{Admitted, AdmittedRequest, Papers, Provenance};
+pub use desk::{Desk, DeskError, Entered, Left};
+pub use gatekeeper::{Gatekeeper, NotAdmitted};
 pub use keys::{SigningKeyStore, StoredKey};
+pub use registry::Registry;
+pub use signer::Signer;

@@ -1,6 +1,7 @@
 //! A session's life: from signing in to leaving, in types (rules 3 to 7).
 
 mod cache;
+mod cookie;
 mod life;
 mod stage;
 mod token;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Identifiant, StoreError, Timestamp};
 
 pub use cache::SessionCache;
+pub use cookie::{PLAIN_NAME, SECURE_NAME, SessionCookie, Shown};
 pub use life::{Found, Policy, Session, SessionError, Sessions};
 pub use stage::{Holder, MustChangePassword, MustChooseCaf, MustIdentifyEstablishment, Ready, Stage};
 pub use token::{SessionId, Token};

@@ -200,6 +200,12 @@ impl Ready {
         self.caf
     }
 
+    /// Back to saying which establishment it is, at the same Caf.
+    #[must_use]
+    pub fn again(self) -> MustIdentifyEstablishment {
+        MustIdentifyEstablishment { holder: self.holder, caf: self.caf }
+    }
+
     /// The identifiant de communication, where entry was by it.
     pub fn identifiant_communication(&self) -> Option<IdentifiantCommunication> {
         self.identifiant_communication

@@ -1,0 +1,46 @@
+//! Habilitations from their managers' side: what they do to an account reaches its sessions at once.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::account::{Account, Accounts, UpdateError};
+use crate::domain::Identifiant;
+use crate::establishment::EstablishmentStore;
+use crate::session::Sessions;
+
+/// All habilitations, with the sessions they opened.
+pub struct Registry {
+    /// Accounts.
+    pub accounts: Arc<Accounts>,
+    /// Their sessions.
+    pub sessions: Arc<Sessions>,
+    /// What Cafs know.
+    pub establishments: Arc<dyn EstablishmentStore>,
+}
+
+impl Registry {
+    /// Closes an account and ends its sessions.
+    pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        let account = self.accounts.suspend(identifiant).await?;
+        self.sessions.end_all(identifiant, None).await?;
+        Ok(account)
+    }
+
+    /// Gives an account a provisional password and ends its sessions.
+    pub async fn reset_password(
+        &self,
+        identifiant: &Identifiant,
+    ) -> Result<(Account, SecretString), UpdateError> {
+        let reset = self.accounts.reset_password(identifiant).await?;
+        self.sessions.end_all(identifiant, None).await?;
+        Ok(reset)
+    }
+
+    /// Removes an account and ends its sessions.
+    pub async fn delete(&self, identifiant: &Identifiant) -> Result<(), UpdateError> {
+        self.accounts.delete(identifiant).await?;
+        self.sessions.end_all(identifiant, None).await?;
+        Ok(())
+    }
+}
