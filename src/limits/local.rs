@@ -26,6 +26,12 @@ impl From<IpAddr> for ClientKey {
     }
 }
 
+impl std::fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", std::net::Ipv6Addr::from_bits(self.0).to_canonical())
+    }
+}
+
 /// The limit is reached. Whose fault: the client's; it may try again after the time told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {

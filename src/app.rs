@@ -1,0 +1,317 @@
+//! Builds the running program from a checked configuration: alone names the concrete stores.
+//!
+//! Requests are served by the workers' own threads. What is no request's work (password hashing, store
+//! upkeep, the admin API, the demonstration) runs on one background runtime.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::account::{self, AccountStore, Accounts, HashError, Hasher};
+use crate::admin;
+use crate::config::{self, Config};
+use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
+use crate::entry::{Desk, Gatekeeper, Registry, Signer, SigningKeyStore};
+use crate::establishment::EstablishmentStore;
+use crate::gate::{Limits, Shared};
+use crate::limits::Counters;
+use crate::portal::Portal;
+use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
+use crate::session::{self, SessionCache, SessionCookie, SessionStore, Sessions};
+use crate::store::{self, Health};
+
+/// The program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken or not ours.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// argon2 cannot get its memory.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The system refuses a thread, a socket or a signal handler.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Live sessions remembered by one process; about 1 KiB each.
+const CACHED_SESSIONS: usize = 20_000;
+/// How often what has expired is swept from the embedded store.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// A program that serves.
+pub struct App {
+    background: Runtime,
+    workers: Workers,
+    sessions: Arc<Sessions>,
+    drain: Drain,
+    admin: AdminTask,
+    /// The registry of habilitations, for those who fill it at start.
+    pub registry: Arc<Registry>,
+    /// The hashing pool.
+    pub hasher: Arc<Hasher>,
+}
+
+/// A store, by each of its faces.
+struct Stores {
+    accounts: Arc<dyn AccountStore>,
+    establishments: Arc<dyn EstablishmentStore>,
+    sessions: Arc<dyn SessionStore>,
+    counters: Arc<dyn Counters>,
+    keys: Arc<dyn SigningKeyStore>,
+    health: Arc<dyn Health>,
+}
+
+impl Stores {
+    fn of<S>(store: &Arc<S>) -> Self
+    where
+        S: AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Health + 'static,
+    {
+        Self {
+            accounts: Arc::<S>::clone(store),
+            establishments: Arc::<S>::clone(store),
+            sessions: Arc::<S>::clone(store),
+            counters: Arc::<S>::clone(store),
+            keys: Arc::<S>::clone(store),
+            health: Arc::<S>::clone(store),
+        }
+    }
+}
+
+/// The background runtime of a program that is about to start.
+pub fn background() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .thread_name("octroi-background")
+        .enable_all()
+        .build()
+}
+
+/// The operator's listener, and how to end it.
+struct AdminTask {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl App {
+    /// Opens the store, builds every service, and listens.
+    pub fn start(background: Runtime, config: Config, clock: Clock) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
+        let stores = background.block_on(open_store(&config.store, &clock, &cache))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
+        let services = Services::build(&config, &clock, cache, stores, &hasher);
+
+        let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
+        let addresses = listeners.addresses().to_vec();
+        let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::server_config);
+        let admin = start_admin(&background, &config, &clock, &services)?;
+        let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
+        for address in addresses {
+            tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
+        }
+
+        let (sessions, signer) = (Arc::clone(&services.sessions), Arc::clone(&services.signer));
+        background.spawn(async move { sessions.write_actions().await });
+        background.spawn(async move { signer.keep_fresh().await });
+        if let Some(certificate) = certificate {
+            background.spawn(certificate.watch());
+        }
+        let drain = Drain { timeout: config.server.drain_timeout };
+        let Services { sessions, registry, .. } = services;
+        Ok(Self { background, workers, sessions, drain, admin, registry, hasher })
+    }
+
+    /// Runs work of a caller's on the background runtime.
+    pub fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.background.block_on(work)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets requests end, and writes what is not written yet.
+    pub fn run(self) -> io::Result<()> {
+        let signal = self.background.block_on(stop_signal())?;
+        tracing::info!(signal, "stopping: no connection is accepted any more");
+        self.workers.stop(self.drain);
+        let (sessions, admin) = (self.sessions, self.admin);
+        self.background.block_on(async move {
+            let last_writes = tokio::time::timeout(Duration::from_secs(5), sessions.flush()).await;
+            if last_writes.is_err() {
+                tracing::warn!("the last actions of some sessions were not written");
+            }
+            let _ = admin.stop.send(());
+            let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
+        });
+        self.background.shutdown_timeout(Duration::from_secs(5));
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The clock that a configuration asks for.
+pub fn clock(config: &Config) -> Clock {
+    config.rehearsal.map_or_else(Clock::system, |rehearsal| Clock::frozen_at(rehearsal.now))
+}
+
+async fn stop_signal() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+async fn open_store(
+    store: &config::Store,
+    clock: &Clock,
+    cache: &Arc<SessionCache>,
+) -> Result<Stores, StoreError> {
+    if let config::Store::Redis(url) = store {
+        let redis = store::redis::Redis::connect(url, clock.clone(), Arc::clone(cache)).await?;
+        return Ok(Stores::of(&redis));
+    }
+    let embedded = match store {
+        config::Store::Embedded(folder) => store::embedded::Embedded::open(folder)?,
+        _ => store::embedded::Embedded::in_memory()?,
+    };
+    // One process owns the file: nobody else can change what is cached.
+    cache.trust_for(Duration::MAX);
+    let (swept, clock) = (Arc::clone(&embedded), clock.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            if let Err(error) = swept.sweep(clock.now()).await {
+                tracing::error!(%error, "what has expired could not be swept");
+            }
+        }
+    });
+    Ok(Stores::of(&embedded))
+}
+
+/// What is built once and shared.
+struct Services {
+    sessions: Arc<Sessions>,
+    signer: Arc<Signer>,
+    registry: Arc<Registry>,
+    health: Arc<dyn Health>,
+    shared: Arc<Shared>,
+}
+
+impl Services {
+    fn build(
+        config: &Arc<Config>,
+        clock: &Clock,
+        cache: Arc<SessionCache>,
+        stores: Stores,
+        hasher: &Arc<Hasher>,
+    ) -> Self {
+        let accounts = Arc::new(Accounts::new(
+            stores.accounts,
+            Arc::clone(&stores.counters),
+            Arc::clone(hasher),
+            clock.clone(),
+            account_policy(config),
+        ));
+        let sessions =
+            Arc::new(Sessions::new(stores.sessions, cache, clock.clone(), session_policy(config)));
+        let signer = Arc::new(Signer::new(stores.keys, clock.clone()));
+        let calendar = Arc::new(Calendar::new(config.volets.clone()));
+        let gatekeeper = Arc::new(Gatekeeper::new(
+            Arc::clone(&calendar),
+            Arc::clone(&signer),
+            clock.clone(),
+            issuer(config),
+            CACHED_SESSIONS,
+        ));
+        let desk = Arc::new(Desk {
+            accounts: Arc::clone(&accounts),
+            sessions: Arc::clone(&sessions),
+            establishments: Arc::clone(&stores.establishments),
+            counters: stores.counters,
+            clock: clock.clone(),
+        });
+        let portal = Arc::new(Portal::new(config, desk, Arc::clone(&signer), calendar, clock.clone()));
+        let registry = Arc::new(Registry {
+            accounts,
+            sessions: Arc::clone(&sessions),
+            establishments: stores.establishments,
+        });
+        let shared = Arc::new(Shared {
+            config: Arc::clone(config),
+            sessions: Arc::clone(&sessions),
+            gatekeeper,
+            portal,
+            limits: Limits::new(&config.limits),
+            cookie: SessionCookie::new(config.server.is_secure()),
+        });
+        Self { sessions, signer, registry, health: stores.health, shared }
+    }
+}
+
+fn start_admin(
+    background: &Runtime,
+    config: &Config,
+    clock: &Clock,
+    services: &Services,
+) -> Result<AdminTask, StartError> {
+    let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
+    let router = admin::router(admin::State {
+        registry: Arc::clone(&services.registry),
+        clock: clock.clone(),
+        rehearsal: config.rehearsal.is_some(),
+        health: Arc::clone(&services.health),
+        known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+    });
+    let (stop, stopped) = oneshot::channel();
+    let task = background.spawn(async move {
+        let until = async {
+            let _ = stopped.await;
+        };
+        if let Err(error) = admin::serve(listener, router, until).await {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    });
+    Ok(AdminTask { stop, task })
+}
+
+fn account_policy(config: &Config) -> account::Policy {
+    account::Policy {
+        max_age: config.password.max_age,
+        rules: PasswordRules { min_length: config.password.min_length },
+        history: config.password.history,
+        max_failures: config.login.max_failures,
+        lockout: config.login.lockout,
+        max_failures_per_account: config.login.max_failures_per_account,
+    }
+}
+
+fn session_policy(config: &Config) -> session::Policy {
+    session::Policy {
+        idle_timeout: config.session.idle_timeout,
+        warning: config.session.warning,
+        absolute_timeout: config.session.absolute_timeout,
+        max_per_account: config.session.max_per_account,
+    }
+}
+
+/// Who assertions are issued by: the public URL where it is told.
+fn issuer(config: &Config) -> String {
+    config.server.public_url.as_ref().map_or_else(
+        || "octroi".to_owned(),
+        |url| format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
+    )
+}

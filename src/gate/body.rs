@@ -1,0 +1,62 @@
+//! The body of a response: the gateway's own bytes, or a backend's as they come.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::Full;
+
+use crate::forward::{BackendBody, BoxError};
+
+pin_project_lite::pin_project! {
+    /// A response's body.
+    #[project = Projected]
+    pub enum Body {
+        /// A page, a state or a problem.
+        Own { #[pin] bytes: Full<Bytes> },
+        /// What a backend sends.
+        Backend { #[pin] stream: BackendBody },
+    }
+}
+
+impl From<Full<Bytes>> for Body {
+    fn from(bytes: Full<Bytes>) -> Self {
+        Self::Own { bytes }
+    }
+}
+
+impl From<BackendBody> for Body {
+    fn from(stream: BackendBody) -> Self {
+        Self::Backend { stream }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project() {
+            Projected::Own { bytes } => bytes.poll_frame(context).map_err(|never| match never {}),
+            Projected::Backend { stream } => stream.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own { bytes } => bytes.is_end_stream(),
+            Self::Backend { stream } => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own { bytes } => bytes.size_hint(),
+            Self::Backend { stream } => stream.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One reading of a request: its path, its host, its method.
+
+use http::header::HOST;
+use http::{Method, Request, Version};
+
+use crate::domain::{InvalidPath, NormalPath};
+
+/// Why a request is refused before it means anything. Whose fault: the client's; trying again is useless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// The path can be read in two ways, or in none.
+    #[error("path: {0}")]
+    Path(#[from] InvalidPath),
+    /// No `Host`, several, or one that is no host (RFC 9112 section 3.2).
+    #[error("host: none, several, or not a host name")]
+    Host,
+    /// `CONNECT` or `TRACE`.
+    #[error("method: not served here")]
+    Method,
+}
+
+/// Reads the path that decisions are made on, and refuses what could be read in two ways.
+pub(super) fn read<B>(request: &Request<B>) -> Result<NormalPath, Malformed> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Malformed::Method);
+    }
+    check_host(request)?;
+    Ok(NormalPath::parse(request.uri().path())?)
+}
+
+fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Malformed::Host);
+    }
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    match (first, authority) {
+        (None, None) if request.version() == Version::HTTP_10 => Ok(()),
+        (None, Some(_)) if request.version() == Version::HTTP_2 => Ok(()),
+        (None, _) => Err(Malformed::Host),
+        (Some(host), authority) => {
+            let same = authority.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(host.as_bytes()));
+            if same && is_host(host.as_bytes()) { Ok(()) } else { Err(Malformed::Host) }
+        }
+    }
+}
+
+/// A registered name or an address, and perhaps a port; the characters of RFC 3986 section 3.2.2 that occur in either.
+fn is_host(host: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte);
+    (1..=255).contains(&host.len()) && host.iter().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(uri: &str, hosts: &[&str]) -> Result<NormalPath, Malformed> {
+        let mut request = Request::builder().uri(uri);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        read(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn one_host_and_no_doubt_about_it() {
+        assert!(get("/", &["esat.example"]).is_ok());
+        assert!(get("/", &["[::1]:8080"]).is_ok());
+        assert!(get("http://esat.example/", &["ESAT.example"]).is_ok());
+        for (uri, hosts) in [
+            ("/", vec![]),
+            ("/", vec!["a", "a"]),
+            ("/", vec![""]),
+            ("/", vec!["a b"]),
+            ("/", vec!["a/b"]),
+            ("/", vec!["user@a"]),
+            ("http://a/", vec!["b"]),
+        ] {
+            assert_eq!(get(uri, &hosts), Err(Malformed::Host), "{uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn methods_that_open_tunnels_or_echo_are_refused() {
+        for method in [Method::CONNECT, Method::TRACE] {
+            let request = Request::builder().method(method).uri("/").header(HOST, "a");
+            assert_eq!(read(&request.body(()).expect("a request")), Err(Malformed::Method));
+        }
+    }
+
+    #[test]
+    fn the_whole_server_is_no_path() {
+        assert_eq!(get("*", &["a"]), Err(Malformed::Path(InvalidPath::NotAbsolute)));
+    }
+}

@@ -1,0 +1,71 @@
+//! Requests that another site made a browser send.
+//!
+//! A browser says which site a request comes from in `Sec-Fetch-Site`, an older one in `Origin`. A request
+//! that carries neither comes from a program, or from a browser so old that only `SameSite` cookies protect it.
+
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, Method, Request};
+
+use crate::config::Origin;
+
+/// Whether an unsafe method (RFC 9110 section 9.2.1) is sent from another origin than this one.
+pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>) -> bool {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return false;
+    }
+    let headers = request.headers();
+    match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+        Some(b"same-origin" | b"none") => false,
+        Some(_) => true,
+        None => headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin.as_bytes(), headers, request, public)),
+    }
+}
+
+fn is_own<B>(origin: &[u8], headers: &HeaderMap, request: &Request<B>, public: Option<&Origin>) -> bool {
+    let Ok(origin) = std::str::from_utf8(origin) else { return false };
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    if let Some(public) = public
+        && public.authority.eq_ignore_ascii_case(authority)
+        && public.https == (scheme == "https")
+    {
+        return true;
+    }
+    let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
+    let host = host.or_else(|| request.uri().authority().map(|it| it.as_str().as_bytes()));
+    host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreign(method: Method, headers: &[(&str, &str)]) -> bool {
+        let public = Origin { https: true, authority: "esat.example".to_owned() };
+        let mut request = Request::builder().method(method).uri("/").header(HOST, "127.0.0.1:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        is_foreign(&request.body(()).expect("a request"), Some(&public))
+    }
+
+    #[test]
+    fn another_site_may_look_but_not_touch() {
+        let cross = [("sec-fetch-site", "cross-site")];
+        assert!(foreign(Method::POST, &cross));
+        assert!(foreign(Method::DELETE, &[("sec-fetch-site", "same-site")]));
+        assert!(!foreign(Method::GET, &cross));
+        assert!(!foreign(Method::POST, &[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(!foreign(Method::POST, &[("sec-fetch-site", "none")]));
+    }
+
+    #[test]
+    fn an_old_browser_is_known_by_its_origin() {
+        assert!(!foreign(Method::POST, &[]));
+        assert!(!foreign(Method::POST, &[("origin", "http://127.0.0.1:8080")]));
+        assert!(!foreign(Method::POST, &[("origin", "https://ESAT.example")]));
+        for origin in ["null", "", "http://esat.example", "https://evil.example", "https://127.0.0.1:8081"] {
+            assert!(foreign(Method::POST, &[("origin", origin)]), "{origin}");
+        }
+        assert!(foreign(Method::POST, &[("origin", "https://esat.example"), ("origin", "https://evil.example")]));
+    }
+}

@@ -1,0 +1,138 @@
+//! The reception: where each state leads, in one `match`.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, LOCATION};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::{Arrival, Body, Gate, Problem, Stage};
+use crate::domain::{CafCode, LocalPath, NormalPath};
+use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
+use crate::session::Session;
+
+const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
+
+impl Gate {
+    /// Sends a request where its session's state leads (contract, section 1).
+    pub(super) async fn receive(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> Result<Response<Body>, Problem> {
+        let stage = arrival.session.as_deref().map(Session::stage);
+        let route = self.shared.portal.route(&arrival.path);
+        match (stage, route) {
+            (_, Route::Nowhere) => Err(Problem::not_found()),
+            (stage, Route::Action(action)) if action.open_to(stage) => {
+                self.visit(action, request, arrival).await
+            }
+            (Some(Stage::Ready(ready)), Route::Outside) => {
+                let caf = ready.caf();
+                self.forward(caf, request, arrival).await
+            }
+            (None, _) => {
+                let problem =
+                    if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
+                self.turn(&request, None, problem)
+            }
+            (Some(stage @ Stage::MustChangePassword(_)), _) => {
+                self.turn(&request, Some(stage), Problem::must_change_password())
+            }
+            (Some(stage @ Stage::MustChooseCaf(_)), _) => {
+                self.turn(&request, Some(stage), Problem::must_choose_caf())
+            }
+            (Some(stage @ Stage::MustIdentifyEstablishment(_)), _) => {
+                self.turn(&request, Some(stage), Problem::must_identify_establishment())
+            }
+            (Some(stage @ Stage::Ready(_)), Route::Action(_)) => {
+                self.turn(&request, Some(stage), Problem::not_found())
+            }
+        }
+    }
+
+    /// One of the portal's actions.
+    async fn visit(
+        &self,
+        action: Action,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> Result<Response<Body>, Problem> {
+        if action.tries_a_password(request.method()) {
+            self.shared.limits.login.check(&arrival.client)?;
+        }
+        if let Some(session) = &arrival.session
+            && action.counts_as_action(request.method())
+        {
+            self.act(session, request.headers(), &arrival.path);
+        }
+        let visit = Visit {
+            place: arrival.client.to_string(),
+            rendering: Rendering::of(request.headers()),
+            session: arrival.session,
+            shown_dead: arrival.shown_dead,
+        };
+        let response = self.shared.portal.answer(action, &visit, request).await?;
+        Ok(response.map(Body::from))
+    }
+
+    /// To the backend of the session's Caf, and to no other (rule 8).
+    async fn forward(
+        &self,
+        caf: CafCode,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> Result<Response<Body>, Problem> {
+        let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
+        let mut named = request.headers().get_all(X_CAF_CODE).iter();
+        if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
+            return Err(Problem::other_caf(self.shared.config.caf(caf)));
+        }
+        let permit = self.shared.gatekeeper.admit(session, &arrival.path)?;
+        self.act(session, request.headers(), &arrival.path);
+        let escorted = permit.escort(request, arrival.provenance);
+        match self.forwarder.forward(escorted).await {
+            Ok(response) => Ok(response.map(Body::from)),
+            Err(error) => {
+                tracing::warn!(%caf, %error, "a backend did not answer");
+                Err(Problem::of_backend(&error, self.shared.config.caf(caf)))
+            }
+        }
+    }
+
+    /// Idle time is back to full, unless it is a page that asks by itself (rule 6).
+    fn act(&self, session: &Arc<Session>, headers: &HeaderMap, path: &NormalPath) {
+        let passive = &self.shared.config.session.passive_paths;
+        if !is_sub_resource(headers) && !passive.iter().any(|prefix| path.is_under(prefix)) {
+            self.shared.sessions.act(session);
+        }
+    }
+
+    /// A person is led to the page that their state calls for; a program is told the problem.
+    fn turn<B>(
+        &self,
+        request: &Request<B>,
+        stage: Option<&Stage>,
+        problem: Problem,
+    ) -> Result<Response<Body>, Problem> {
+        if !is_navigation(request.method(), request.headers()) {
+            return Err(problem.leading_to(self.shared.portal.page_of(stage)));
+        }
+        let asked = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let location = self.shared.portal.lead(stage, LocalPath::parse(asked).as_ref());
+        let mut response = Response::new(Body::from(Full::default()));
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, location);
+        Ok(response)
+    }
+}
+
+/// What a page loads by itself (Fetch Metadata).
+fn is_sub_resource(headers: &HeaderMap) -> bool {
+    let dest = headers.get("sec-fetch-dest").map(http::HeaderValue::as_bytes);
+    matches!(
+        dest,
+        Some(b"image" | b"style" | b"script" | b"font" | b"audio" | b"video" | b"track" | b"manifest")
+    )
+}

@@ -1,0 +1,117 @@
+//! One connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::gate::{Gate, Peer};
+
+/// How connections are spoken on; one for each worker.
+pub(super) struct Speaker {
+    gate: Rc<Gate>,
+    tls: Option<TlsAcceptor>,
+    http1: http1::Builder,
+    http2: http2::Builder<LocalExecutor>,
+}
+
+/// A client has that long for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A client has that long for the head of its next request; an idle connection is closed after it.
+const HEAD: Duration = Duration::from_secs(75);
+/// Largest head of a request, in bytes; beyond it 431.
+const HEAD_SIZE: usize = 64 * 1024;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 100;
+
+impl Speaker {
+    pub(super) fn new(gate: Rc<Gate>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
+        let mut http2 = http2::Builder::new(LocalExecutor);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(32 * 1024)
+            .max_send_buf_size(256 * 1024)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(100)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20));
+        Self { gate, tls: tls.map(TlsAcceptor::from), http1, http2 }
+    }
+
+    /// Serves a connection until either side ends it, or `watcher` asks for its end.
+    pub(super) async fn serve(&self, stream: TcpStream, address: std::net::SocketAddr, watcher: Watcher) {
+        let Some(tls) = &self.tls else {
+            return self.speak_http1(stream, Peer { address, tls: false }, watcher).await;
+        };
+        let peer = Peer { address, tls: true };
+        match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.speak_http2(stream, peer, watcher).await;
+            }
+            Ok(Ok(stream)) => self.speak_http1(stream, peer, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake took too long"),
+        }
+    }
+
+    async fn speak_http1<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let service = service_fn(|request| self.answer(request, peer));
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "connection broken");
+        }
+    }
+
+    async fn speak_http2<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let gate = Rc::clone(&self.gate);
+        let service = service_fn(move |request| {
+            let gate = Rc::clone(&gate);
+            async move { Ok::<_, Infallible>(gate.pass(request, peer).await) }
+        });
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "connection broken");
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<http::Response<crate::gate::Body>, Infallible> {
+        Ok(self.gate.pass(request, peer).await)
+    }
+}
+
+/// Runs the tasks of HTTP/2 connections on the worker's own thread.
+#[derive(Clone, Copy)]
+pub(super) struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}

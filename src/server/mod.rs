@@ -1,0 +1,10 @@
+//! Listeners, TLS and workers: where connections come in, and how they end.
+
+mod connection;
+mod listener;
+mod tls;
+mod worker;
+
+pub use listener::{BindError, Listeners};
+pub use tls::{Certificate, TlsError};
+pub use worker::{Drain, Workers};

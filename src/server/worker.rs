@@ -1,0 +1,122 @@
+//! Workers: one thread each, with its own listeners, runtime and connections to the backends, so that a
+//! request stays on one core.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+use super::Listeners;
+use super::connection::Speaker;
+use crate::gate::{Gate, Shared};
+
+/// The threads that serve requests.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    drain: watch::Sender<Option<Drain>>,
+}
+
+/// An order to stop: no connection is accepted any more, and requests under way have that long to end.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// How long.
+    pub timeout: Duration,
+}
+
+impl Workers {
+    /// Starts a thread for each worker of `listeners`.
+    pub fn start(
+        listeners: Listeners,
+        shared: &Arc<Shared>,
+        tls: Option<&Arc<rustls::ServerConfig>>,
+    ) -> io::Result<Self> {
+        let (drain, orders) = watch::channel(None);
+        let mut threads = Vec::new();
+        for (number, listeners) in listeners.into_workers().into_iter().enumerate() {
+            let worker = Worker { listeners, shared: Arc::clone(shared), tls: tls.cloned(), orders: orders.clone() };
+            let thread = std::thread::Builder::new().name(format!("octroi-worker-{number}"));
+            threads.push(thread.spawn(move || worker.run())?);
+        }
+        Ok(Self { threads, drain })
+    }
+
+    /// Stops accepting, lets requests end, and waits for it.
+    pub fn stop(self, order: Drain) {
+        let _ = self.drain.send(Some(order));
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+    }
+}
+
+struct Worker {
+    listeners: Vec<TcpListener>,
+    shared: Arc<Shared>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    orders: watch::Receiver<Option<Drain>>,
+}
+
+impl Worker {
+    fn run(self) {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.work()),
+            Err(error) => tracing::error!(%error, "a worker could not start"),
+        }
+    }
+
+    async fn work(self) {
+        let speaker = Rc::new(Speaker::new(Rc::new(Gate::new(self.shared)), self.tls));
+        let graceful = Rc::new(GracefulShutdown::new());
+        let accepting: Vec<_> = self
+            .listeners
+            .into_iter()
+            .map(|listener| {
+                tokio::task::spawn_local(accept(listener, Rc::clone(&speaker), Rc::clone(&graceful)))
+            })
+            .collect();
+        let mut orders = self.orders;
+        let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| *order);
+        for task in accepting {
+            task.abort();
+            let _ = task.await;
+        }
+        let timeout = order.map_or(Duration::ZERO, |order| order.timeout);
+        if let Some(graceful) = Rc::into_inner(graceful)
+            && tokio::time::timeout(timeout, graceful.shutdown()).await.is_err()
+        {
+            tracing::warn!("requests under way were cut at the end of server.drain_timeout");
+        }
+    }
+}
+
+/// Accepts connections until it is aborted.
+async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<GracefulShutdown>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener could not start"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let _ = stream.set_nodelay(true);
+                let (speaker, watcher) = (Rc::clone(&speaker), graceful.watcher());
+                tokio::task::spawn_local(async move { speaker.serve(stream, address, watcher).await });
+            }
+            Err(error) => {
+                // No file descriptor is left, most likely: those in use must end first.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Log lines on standard error: for eyes on a terminal, JSON otherwise.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For eyes on a terminal, JSON otherwise.
+    Auto,
+    /// For eyes.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read. Whose fault: the configuration's.
+    #[error("log.level: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Another logger is there already.
+    #[error("{0}")]
+    Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Sends what is logged from now on to standard error.
+pub fn init(level: &str, style: Style) -> Result<(), LogError> {
+    let filter = EnvFilter::builder().parse(level)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_span_events(FmtSpan::NONE)
+        .with_writer(io::stderr);
+    let human = match style {
+        Style::Human => true,
+        Style::Json => false,
+        Style::Auto => io::stderr().is_terminal(),
+    };
+    if human {
+        let lines = lines.compact().with_target(false).with_ansi(io::stderr().is_terminal());
+        tracing::subscriber::set_global_default(lines.finish())?;
+    } else {
+        let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        tracing::subscriber::set_global_default(lines.finish())?;
+    }
+    Ok(())
+}
