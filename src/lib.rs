@@ -4,5 +4,6 @@ pub mod config;
 pub mod domain;
 pub mod entry;
 pub mod establishment;
+pub mod forward;
 pub mod limits;
 pub mod session;
