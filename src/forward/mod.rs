@@ -5,7 +5,8 @@
 //!
 //! A request's way: [`headers`] edits the head in place, [`upload`] counts and watches the body,
 //! [`backend`] chooses the instance, [`pool`] lends a connection, [`answer`] judges the head that comes
-//! back, [`body`] carries the answer's body and gives the connection back. The backend is looked up by the permit alone.
+//! back, [`body`] carries the answer's body and gives the connection back. The backend is looked up
+//! by the permit alone.
 
 mod answer;
 mod backend;
@@ -33,7 +34,7 @@ use hyper::body::Incoming;
 use self::backend::Backend;
 use self::body::Hold;
 use self::upload::Upload;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
 
@@ -56,14 +57,14 @@ struct Inner<B> {
 impl<B> Forwarder<B> {
     /// A worker's forwarder, without any connection yet.
     pub fn new(config: &Config) -> Self {
-        let mut backends: Vec<_> = config.cafs.iter().map(|caf| Backend::new(caf, &config.backend)).collect();
+        Self::with(&config.cafs, &config.backend, config.limits.body)
+    }
+
+    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64) -> Self {
+        let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
-        Self(Rc::new(Inner {
-            backends,
-            max_body: config.limits.body,
-            idle_timeout: config.backend.idle_timeout,
-            scratch: RefCell::default(),
-        }))
+        let idle_timeout = backend.idle_timeout;
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, scratch: RefCell::default() }))
     }
 }
 
@@ -164,5 +165,7 @@ where
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
