@@ -75,6 +75,12 @@ impl Admitted {
         Self { papers, volets, assertion }
     }
 
+    /// A permit that nothing stands behind, to test what uses permits.
+    #[cfg(test)]
+    pub(crate) fn for_tests(papers: Arc<Papers>, volets: HeaderValue, assertion: HeaderValue) -> Self {
+        Self::new(papers, volets, assertion)
+    }
+
     /// The Caf whose backend the request belongs to.
     pub fn caf(&self) -> CafCode {
         self.papers.caf
@@ -102,6 +108,11 @@ impl Admitted {
 }
 
 impl<B> AdmittedRequest<B> {
+    /// The Caf whose backend it goes to.
+    pub fn caf(&self) -> CafCode {
+        self.permit.caf()
+    }
+
     /// The permit, the request, and where it comes from.
     pub fn into_parts(self) -> (Admitted, Request<B>, Provenance) {
         (self.permit, self.request, self.provenance)

@@ -1,0 +1,58 @@
+//! What a backend may say in an answer's head, and what becomes of it on the way to a client.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{HeaderMap, StatusCode, Version};
+
+use super::cookies::Tag;
+use super::error::Reason;
+use super::headers::{drop_connection, drop_named, is_for_heads_alone, parse_length};
+use super::names;
+use crate::domain::CafCode;
+
+/// Makes a backend's head into what the client gets, if any of it may be given out.
+pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Result<(), Reason> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
+    }
+    let headers = &mut head.headers;
+    if names_another(headers, caf) {
+        return Err(Reason::WrongCaf);
+    }
+    frame(headers, head.status)?;
+    drop_connection(headers);
+    drop_named(headers, |name| names::is_hop_by_hop(name.as_str().as_bytes()));
+    tag.outward(headers, scratch);
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Takes out of a backend's trailer section what only a head may say.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    drop_named(trailers, is_for_heads_alone);
+}
+
+fn names_another(headers: &HeaderMap, caf: CafCode) -> bool {
+    headers.get_all(&names::CAF_CODE).iter().any(|named| named.as_bytes() != caf.as_str().as_bytes())
+}
+
+/// Leaves one length or none (RFC 9112 section 6.3): what the client is told is what was read.
+fn frame(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Reason> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter().peekable();
+    let is_coded = codings.peek().is_some();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Reason::BadAnswer("a transfer coding other than chunked"));
+    }
+    if is_coded {
+        headers.remove(TRANSFER_ENCODING);
+    }
+    if is_coded || status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let mut said = headers.get_all(CONTENT_LENGTH).iter();
+    let is_plain = said.next().is_none_or(|length| parse_length(length).is_some());
+    if !is_plain || said.next().is_some() {
+        return Err(Reason::BadAnswer("the length of its body is in doubt"));
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! An answer's body on its way to a client, as it comes; with its last byte the connection is free.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::answer;
+use super::error::{Error, Reason};
+use super::pool::Lease;
+use super::upload::{BoxError, Progress, Silence};
+use crate::domain::CafCode;
+
+/// How long an upload may still take once the answer to it has ended.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The body of a backend's answer. Dropped before its end, it closes the backend's connection.
+pub struct BackendBody<B: 'static = Incoming> {
+    body: Incoming,
+    /// Until the body ends.
+    hold: Option<Hold<B>>,
+    caf: CafCode,
+    idle_timeout: Duration,
+    /// Only ever made for a body that keeps one waiting.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
+}
+
+/// What an answer under way keeps.
+pub(super) struct Hold<B: 'static> {
+    pub(super) lease: Lease<B>,
+    pub(super) upload: Option<Rc<Progress>>,
+    /// Whether another request may follow on the connection.
+    pub(super) is_reusable: bool,
+}
+
+impl<B> BackendBody<B> {
+    pub(super) fn new(body: Incoming, hold: Hold<B>, caf: CafCode, idle_timeout: Duration) -> Self {
+        let mut this = Self { body, hold: Some(hold), caf, idle_timeout, timer: None, is_waiting: false };
+        this.settle();
+        this
+    }
+
+    /// Frees the connection if the body has ended.
+    fn settle(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(hold) = self.hold.take()
+        {
+            hold.release();
+        }
+    }
+
+    fn note(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Option<Result<Frame<Bytes>, BoxError>> {
+        self.is_waiting = false;
+        match frame {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    answer::strip_trailers(trailers);
+                }
+                self.settle();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.hold = None;
+                Some(Err(error.into()))
+            }
+            None => {
+                if let Some(hold) = self.hold.take() {
+                    hold.release();
+                }
+                None
+            }
+        }
+    }
+
+    /// Ready once the backend has been silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.idle_timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if !self.is_waiting {
+            self.is_waiting = true;
+            timer.as_mut().reset(Instant::now() + limit);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            // A backend that reads an upload is not silent.
+            let upload = self.hold.as_ref().and_then(|hold| hold.upload.as_ref());
+            let Some(upload) = upload.filter(|upload| upload.is_open()) else { return Poll::Ready(()) };
+            let (Silence::Since(moved) | Silence::OfClient(moved)) = upload.silence();
+            if moved + limit <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(moved + limit);
+        }
+    }
+}
+
+impl<B> Hold<B> {
+    fn release(self) {
+        match &self.upload {
+            _ if !self.is_reusable => {}
+            Some(upload) if upload.is_held() => {}
+            Some(upload) if upload.is_open() => self.lease.give_back_later(LINGER),
+            _ => self.lease.give_back(),
+        }
+    }
+}
+
+impl<B> Body for BackendBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(self.note(frame));
+        }
+        if self.hold.is_none() {
+            return Poll::Pending;
+        }
+        ready!(self.poll_silence(cx));
+        self.hold = None;
+        Poll::Ready(Some(Err(Error::new(self.caf, Reason::IdleTimeout).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

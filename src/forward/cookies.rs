@@ -1,0 +1,186 @@
+//! Cookies across the gateway: its own never reach a backend, and a backend's come back to the same Caf.
+//!
+//! Browsers know one host, this gateway; so what a backend sets is renamed with its Caf's tag on the way
+//! out (`NAME` becomes `octroi-921-NAME`, `__Host-NAME` becomes `__Host-octroi-921-NAME`, since browsers
+//! give the prefix a meaning) and named back on the way in. A tagged name can never be the gateway's own
+//! (`octroi`, `__Host-octroi`), so no backend can set that one.
+
+use http::header::{COOKIE, Entry, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use crate::domain::CafCode;
+
+/// The mark that a Caf's cookies bear in browsers.
+#[derive(Debug)]
+pub(super) struct Tag(Vec<u8>);
+
+const MARK: &[u8] = b"octroi";
+
+/// Whose a cookie is, by its name in the browser.
+enum Owner<'a> {
+    Gateway,
+    /// This Caf's, with its prefix (`__Host-`) and its own name.
+    Ours(&'a [u8], &'a [u8]),
+    OtherCaf,
+    Nobody,
+}
+
+impl Tag {
+    pub(super) fn new(caf: CafCode) -> Self {
+        Self(format!("octroi-{caf}-").into_bytes())
+    }
+
+    /// Replaces the client's cookies with those that this Caf's backend may see, in one header (RFC 9113
+    /// section 8.2.3 lets a client send several).
+    pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) {
+        if !headers.contains_key(COOKIE) {
+            return;
+        }
+        scratch.clear();
+        for value in headers.get_all(COOKIE) {
+            self.own_back(value.as_bytes(), scratch);
+        }
+        let restored = !scratch.is_empty();
+        let taken = if restored { sorted_names(scratch) } else { Vec::new() };
+        for value in headers.get_all(COOKIE) {
+            self.untagged(value.as_bytes(), &taken, scratch);
+        }
+        match HeaderValue::from_bytes(scratch) {
+            Ok(value) if !value.is_empty() => drop(headers.insert(COOKIE, value)),
+            _ => drop(headers.remove(COOKIE)),
+        }
+    }
+
+    /// Adds this Caf's cookies of one header to `out`, under their own names.
+    fn own_back(&self, header: &[u8], out: &mut Vec<u8>) {
+        for pair in pairs(header) {
+            let (name, value) = split_pair(pair);
+            if let Owner::Ours(prefix, own) = self.owner(name) {
+                append(out, &[prefix, own, value]);
+            }
+        }
+    }
+
+    /// Adds the cookies that no Caf's backend set, unless one of that name was restored.
+    fn untagged(&self, header: &[u8], taken: &[Vec<u8>], out: &mut Vec<u8>) {
+        for pair in pairs(header) {
+            let (name, _) = split_pair(pair);
+            let shadowed = taken.binary_search_by(|other| other.as_slice().cmp(name)).is_ok();
+            if !shadowed && matches!(self.owner(name), Owner::Nobody) {
+                append(out, &[pair]);
+            }
+        }
+    }
+
+    /// Renames what a backend sets. What is malformed, or would take a name that only the gateway may
+    /// give, is left out.
+    pub(super) fn outward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) {
+        let Entry::Occupied(entry) = headers.entry(SET_COOKIE) else { return };
+        let mut renamed = Vec::new();
+        for value in &entry {
+            scratch.clear();
+            if self.rename(value.as_bytes(), scratch).is_some() {
+                renamed.extend(HeaderValue::from_bytes(scratch));
+            }
+        }
+        entry.remove_entry_mult();
+        for value in renamed {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+
+    /// One `Set-Cookie` (RFC 6265 section 5.2) under its tagged name and without `Domain`, which names
+    /// an inner host.
+    fn rename(&self, set_cookie: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        if set_cookie.iter().any(u8::is_ascii_control) {
+            return None;
+        }
+        let mut parts = set_cookie.split(|b| *b == b';');
+        let pair = parts.next()?;
+        let equals = pair.iter().position(|b| *b == b'=')?;
+        let (name, value) = (pair[..equals].trim_ascii(), &pair[equals..]);
+        let (prefix, own) = split_prefix(name);
+        if own.is_empty() || is_reserved(own) {
+            return None;
+        }
+        for piece in [prefix, &self.0, own, value] {
+            out.extend_from_slice(piece);
+        }
+        for attribute in parts.filter(|part| !is_domain(part)) {
+            out.push(b';');
+            out.extend_from_slice(attribute);
+        }
+        Some(())
+    }
+
+    fn owner<'a>(&self, name: &'a [u8]) -> Owner<'a> {
+        let (prefix, rest) = split_prefix(name);
+        if !rest.get(..MARK.len()).is_some_and(|start| start.eq_ignore_ascii_case(MARK)) {
+            return Owner::Nobody;
+        }
+        match rest.strip_prefix(self.0.as_slice()) {
+            Some(own) if own.is_empty() || is_reserved(split_prefix(own).1) => Owner::OtherCaf,
+            Some(own) => Owner::Ours(prefix, own),
+            None if rest.len() == MARK.len() => Owner::Gateway,
+            None if is_tagged(rest) => Owner::OtherCaf,
+            None => Owner::Nobody,
+        }
+    }
+}
+
+/// Whether a name, its prefix aside, is the gateway's or bears a Caf's tag.
+fn is_reserved(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(MARK) || is_tagged(name)
+}
+
+/// Whether a name, its prefix aside, begins with `octroi-` and a Caf's code.
+fn is_tagged(name: &[u8]) -> bool {
+    let code = name.strip_prefix(b"octroi-").and_then(|rest| rest.split_first_chunk::<4>());
+    code.is_some_and(|(code, _)| code[..3].iter().all(u8::is_ascii_digit) && code[3] == b'-')
+}
+
+/// Splits off `__Host-` or `__Secure-`, which browsers read in any case.
+fn split_prefix(name: &[u8]) -> (&[u8], &[u8]) {
+    for prefix in [b"__host-".as_slice(), b"__secure-"] {
+        if let Some((start, rest)) = name.split_at_checked(prefix.len())
+            && start.eq_ignore_ascii_case(prefix)
+        {
+            return (start, rest);
+        }
+    }
+    (b"", name)
+}
+
+fn is_domain(attribute: &[u8]) -> bool {
+    let name = attribute.split(|b| *b == b'=').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(b"domain")
+}
+
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    header.split(|b| *b == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+/// The name, and the rest from the `=` on.
+fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+    let equals = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+    (pair[..equals].trim_ascii_end(), &pair[equals..])
+}
+
+fn append(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    if !out.is_empty() {
+        out.extend_from_slice(b"; ");
+    }
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+}
+
+fn sorted_names(header: &[u8]) -> Vec<Vec<u8>> {
+    let mut names: Vec<_> = pairs(header).map(|pair| split_pair(pair).0.to_vec()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[cfg(test)]
+#[path = "cookies_tests.rs"]
+mod tests;

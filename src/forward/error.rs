@@ -1,0 +1,104 @@
+//! What can go wrong between the permit and the end of the answer, and whose fault it is.
+
+use std::io;
+
+use http::StatusCode;
+
+use crate::domain::CafCode;
+
+/// A request that could not be forwarded, or an answer that could not be given out.
+#[derive(Debug, thiserror::Error)]
+#[error("Caf {caf}: {reason}")]
+pub struct Error {
+    caf: CafCode,
+    #[source]
+    reason: Reason,
+}
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// No backend is configured for this Caf: nothing was sent.
+    #[error("it has no backend")]
+    NoBackend,
+    /// No instance takes connections: nothing was sent.
+    #[error("no connection to the backend: {0}")]
+    Connect(#[source] io::Error),
+    /// No instance took a connection in `backend.connect_timeout`: nothing was sent.
+    #[error("the backend takes too long to accept a connection")]
+    ConnectTimeout,
+    /// Silence for `backend.first_byte_timeout` once the backend had all that the client gave. The
+    /// request may have been acted upon.
+    #[error("the backend takes too long to answer")]
+    FirstByteTimeout,
+    /// Silence for `backend.idle_timeout` within the answer's body, of which a part was given out.
+    #[error("the backend stopped in the middle of its answer")]
+    IdleTimeout,
+    /// The connection was closed before the answer's head. The request may have been acted upon.
+    #[error("the backend broke off: {0}")]
+    Broken(#[source] hyper::Error),
+    /// The answer's head is none that a gateway may pass on. The request may have been acted upon.
+    #[error("the backend's answer is no HTTP that can be passed on: {0}")]
+    BadAnswer(&'static str),
+    /// The answer names another Caf in `X-Caf-Code`; nothing of it is given out.
+    #[error("the answer names another Caf")]
+    WrongCaf,
+    /// The client's upload broke off, or stopped for `backend.first_byte_timeout`.
+    #[error("the client did not send the whole body")]
+    ClientBody,
+    /// The upload is larger than `limits.body`.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The request cannot be said in HTTP/1.1 without doubt: nothing was sent.
+    #[error("the request cannot be forwarded: {0}")]
+    BadRequest(&'static str),
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The client's.
+    Client,
+    /// The backend's.
+    Backend,
+}
+
+impl Error {
+    pub(super) fn new(caf: CafCode, reason: Reason) -> Self {
+        Self { caf, reason }
+    }
+
+    /// The Caf whose backend was asked.
+    pub fn caf(&self) -> CafCode {
+        self.caf
+    }
+
+    /// What went wrong.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self.reason {
+            Reason::ClientBody | Reason::BodyTooLarge | Reason::BadRequest(_) => Fault::Client,
+            _ => Fault::Backend,
+        }
+    }
+
+    /// The status that the client is told: 502 where the backend failed, 503 where there is none to ask,
+    /// 504 where it is late; 400 or 413 where the fault is the client's own.
+    pub fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::ConnectTimeout | Reason::FirstByteTimeout | Reason::IdleTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Reason::Connect(_) | Reason::Broken(_) | Reason::BadAnswer(_) | Reason::WrongCaf => {
+                StatusCode::BAD_GATEWAY
+            }
+            Reason::ClientBody | Reason::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Reason::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+}

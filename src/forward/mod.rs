@@ -1,0 +1,171 @@
+//! The forwarder: an admitted request goes to the backend of its permit's Caf, and the answer comes back.
+//!
+//! One [`Forwarder`] a worker, and nothing shared: its pools are plain cells. It spawns local tasks, so
+//! it must be used inside a `tokio::runtime::LocalRuntime` (or a `LocalSet`, which costs more).
+//!
+//! A request's way: [`headers`] edits the head in place, [`upload`] counts and watches the body,
+//! [`backend`] chooses the instance, [`pool`] lends a connection, [`answer`] judges the head that comes
+//! back, [`body`] carries the answer's body and gives the connection back. The backend is looked up
+//! by the permit alone.
+
+mod answer;
+mod backend;
+mod body;
+mod cookies;
+mod error;
+mod headers;
+mod names;
+mod pool;
+mod upload;
+mod wire;
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use self::backend::Backend;
+use self::body::Hold;
+use self::upload::Upload;
+use crate::config::{self, Config};
+use crate::domain::CafCode;
+use crate::entry::AdmittedRequest;
+
+pub use self::body::BackendBody;
+pub use self::error::{Error, Fault, Reason};
+pub use self::upload::BoxError;
+
+/// Forwards admitted requests whose bodies are `B`. Clones share their connections.
+pub struct Forwarder<B = Incoming>(Rc<Inner<B>>);
+
+struct Inner<B> {
+    /// Sorted by code.
+    backends: Vec<Backend<B>>,
+    max_body: u64,
+    idle_timeout: Duration,
+    /// Where values are put together; never held across an await.
+    scratch: RefCell<Vec<u8>>,
+}
+
+impl<B> Forwarder<B> {
+    /// A worker's forwarder, without any connection yet.
+    pub fn new(config: &Config) -> Self {
+        Self::with(&config.cafs, &config.backend, config.limits.body)
+    }
+
+    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64) -> Self {
+        let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
+        backends.sort_by_key(|backend| backend.caf);
+        let idle_timeout = backend.idle_timeout;
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, scratch: RefCell::default() }))
+    }
+}
+
+impl<B> Forwarder<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Forwards one request to the backend of its permit's Caf.
+    ///
+    /// Dropping the future, or the answer's body before its end, closes the backend's connection.
+    pub async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
+        self.0.forward(admitted).await
+    }
+}
+
+impl<B> Inner<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
+        let caf = admitted.caf();
+        let blame = |reason| Error::new(caf, reason);
+        let backend = self.backend(caf).ok_or(Reason::NoBackend).map_err(blame)?;
+        let request = self.prepare(backend, admitted).map_err(blame)?;
+        let upload = request.body().progress();
+        let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
+        let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
+        self.give_out(backend, answer, hold).map_err(blame)
+    }
+
+    /// What is sent: nothing of it looks at where the client wanted to go.
+    fn prepare(
+        &self,
+        backend: &Backend<B>,
+        admitted: AdmittedRequest<B>,
+    ) -> Result<Request<Upload<B>>, Reason> {
+        let (permit, request, from) = admitted.into_parts();
+        let (mut head, body) = request.into_parts();
+        let authority = backend.authority().ok_or(Reason::NoBackend)?;
+        let scratch = &mut self.scratch.borrow_mut();
+        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, scratch)?;
+        let mut request = Request::from_parts(head, Upload::new(body, self.max_body)?);
+        if request
+            .headers()
+            .get(EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        {
+            upload::hold(&mut request);
+        }
+        Ok(request)
+    }
+
+    /// What the client gets; an answer that is refused is dropped, and its connection with it.
+    fn give_out(
+        &self,
+        backend: &Backend<B>,
+        answer: Response<Incoming>,
+        hold: Hold<B>,
+    ) -> Result<Response<BackendBody<B>>, Reason> {
+        let (mut head, body) = answer.into_parts();
+        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.scratch.borrow_mut())?;
+        Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, self.idle_timeout)))
+    }
+}
+
+impl<B> Inner<B> {
+    fn backend(&self, caf: CafCode) -> Option<&Backend<B>> {
+        let place = self.backends.binary_search_by_key(&caf, |backend| backend.caf).ok()?;
+        self.backends.get(place)
+    }
+}
+
+impl<B> Clone for Forwarder<B> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<B> tower::Service<AdmittedRequest<B>> for Forwarder<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<BackendBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// As [`forward`](Forwarder::forward), which costs an allocation less.
+    fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
+        let inner = Rc::clone(&self.0);
+        Box::pin(async move { inner.forward(admitted).await })
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

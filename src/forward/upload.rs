@@ -1,0 +1,224 @@
+//! A request's body on its way to a backend: counted, watched, and held back while the backend has yet
+//! to say whether it wants it.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use super::error::Reason;
+use super::headers;
+
+/// What any body's error can be made into.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long the body waits for a `100 Continue` that the client asked for (RFC 9110 section 10.1.1: not
+/// for ever, since old servers never send one).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+pin_project! {
+    /// The client's body, as a backend's connection reads it.
+    pub struct Upload<B> {
+        #[pin]
+        body: B,
+        left: u64,
+        progress: Option<Rc<Progress>>,
+        gate: Option<Gate>,
+    }
+}
+
+/// How far an upload is: what the request's task knows of the body that a connection's task sends.
+#[derive(Debug)]
+pub(super) struct Progress {
+    stage: Cell<Stage>,
+    /// Since when nothing moved.
+    since: Cell<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Until the backend wants it.
+    Held,
+    /// The backend may take more of what the client gave.
+    Flowing,
+    /// The client is to give more.
+    Starved,
+    Done,
+    Failed,
+    TooLarge,
+}
+
+/// What is to be done about a silence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing moved since then.
+    Since(Instant),
+    /// It is the client that gives nothing.
+    OfClient(Instant),
+}
+
+impl<B: Body> Upload<B> {
+    /// Wraps the body of a request, of which at most `limit` bytes may come.
+    pub(super) fn new(body: B, limit: u64) -> Result<Self, Reason> {
+        if body.size_hint().lower() > limit {
+            return Err(Reason::BodyTooLarge);
+        }
+        let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::new()));
+        Ok(Self { body, left: limit, progress, gate: None })
+    }
+}
+
+impl<B> Upload<B> {
+    /// How far it is, to be asked while a connection has it; `None` where there is no body.
+    pub(super) fn progress(&self) -> Option<Rc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+/// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too.
+pub(super) fn hold<B>(request: &mut Request<Upload<B>>) {
+    let opening = Arc::new(Opening::default());
+    let upload = request.body_mut();
+    if let Some(progress) = &upload.progress {
+        progress.stage.set(Stage::Held);
+        let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
+        upload.gate = Some(Gate { opening: Arc::clone(&opening), patience });
+        hyper::ext::on_informational(request, move |answer| {
+            if answer.status() == http::StatusCode::CONTINUE {
+                opening.open();
+            }
+        });
+    }
+}
+
+impl<B> Body for Upload<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        if let Some(gate) = this.gate {
+            ready!(gate.poll_open(cx));
+            *this.gate = None;
+        }
+        let mut body = this.body;
+        let (stage, item) = match body.as_mut().poll_frame(cx) {
+            Poll::Pending => (Stage::Starved, Poll::Pending),
+            Poll::Ready(None) => (Stage::Done, Poll::Ready(None)),
+            Poll::Ready(Some(Err(error))) => (Stage::Failed, Poll::Ready(Some(Err(error.into())))),
+            Poll::Ready(Some(Ok(frame))) => match pass(frame, this.left) {
+                Some(frame) if body.is_end_stream() => (Stage::Done, Poll::Ready(Some(Ok(frame)))),
+                Some(frame) => (Stage::Flowing, Poll::Ready(Some(Ok(frame)))),
+                None => (Stage::TooLarge, Poll::Ready(Some(Err("the body is too large".into())))),
+            },
+        };
+        if let Some(progress) = this.progress {
+            progress.note(stage);
+        }
+        item
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The frame that goes on, unless it is more than what may come.
+fn pass(mut frame: Frame<Bytes>, left: &mut u64) -> Option<Frame<Bytes>> {
+    if let Some(data) = frame.data_ref() {
+        *left = left.checked_sub(data.len() as u64)?;
+    } else if let Some(trailers) = frame.trailers_mut() {
+        headers::strip_trailers(trailers);
+    }
+    Some(frame)
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { stage: Cell::new(Stage::Flowing), since: Cell::new(Instant::now()) }
+    }
+
+    fn note(&self, stage: Stage) {
+        if self.stage.replace(stage) != Stage::Starved || stage != Stage::Starved {
+            self.since.set(Instant::now());
+        }
+    }
+
+    /// Whether more is to be sent.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage.get(), Stage::Held | Stage::Flowing | Stage::Starved)
+    }
+
+    /// Whether nothing of the body was asked of the client.
+    pub(super) fn is_held(&self) -> bool {
+        self.stage.get() == Stage::Held
+    }
+
+    /// Why the upload ended too early, if it did.
+    pub(super) fn failure(&self) -> Option<Reason> {
+        match self.stage.get() {
+            Stage::Failed => Some(Reason::ClientBody),
+            Stage::TooLarge => Some(Reason::BodyTooLarge),
+            _ => None,
+        }
+    }
+
+    /// Who is silent, and since when.
+    pub(super) fn silence(&self) -> Silence {
+        match self.stage.get() {
+            Stage::Starved => Silence::OfClient(self.since.get()),
+            _ => Silence::Since(self.since.get()),
+        }
+    }
+}
+
+/// What keeps a body back.
+struct Gate {
+    opening: Arc<Opening>,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// Opened by the connection's task; hyper asks for what could be shared between threads.
+#[derive(Default)]
+struct Opening {
+    is_open: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Gate {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.opening.waiting.register(cx.waker());
+        if self.opening.is_open.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.patience.as_mut().poll(cx)
+    }
+}
+
+impl Opening {
+    fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+}
