@@ -62,19 +62,11 @@
 //! 8. *Belonging*: a forwarded request belongs to one Caf and reaches no other Caf's backend.
 
 pub mod account;
-pub mod admin;
-pub mod app;
-pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod domain;
 pub mod entry;
 pub mod establishment;
 pub mod forward;
-pub mod gate;
 pub mod limits;
-pub mod portal;
-pub mod server;
 pub mod session;
 pub mod store;
-pub mod telemetry;

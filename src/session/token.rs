@@ -56,6 +56,11 @@ impl fmt::Debug for Token {
 }
 
 impl SessionId {
+    /// A name as the store gives it back.
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
     /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

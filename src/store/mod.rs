@@ -1,0 +1,13 @@
+//! Where what must outlive a process, or be seen by another, is kept: one contract, two stores.
+
+pub mod embedded;
+mod names;
+
+use async_trait::async_trait;
+
+/// Whether a store can be worked with, for `/readyz`.
+#[async_trait]
+pub trait Health: Send + Sync {
+    /// Whether it answers now.
+    async fn is_reachable(&self) -> bool;
+}
