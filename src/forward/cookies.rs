@@ -182,5 +182,4 @@ fn sorted_names(header: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "cookies_tests.rs"]
 mod tests;

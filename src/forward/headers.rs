@@ -103,13 +103,7 @@ fn settle_host(headers: &mut HeaderMap, target: &Uri, fallback: &HeaderValue) ->
             return host;
         }
     }
-    match headers.get(HOST) {
-        Some(host) => host.clone(),
-        None => {
-            headers.insert(HOST, fallback.clone());
-            fallback.clone()
-        }
-    }
+    headers.entry(HOST).or_insert_with(|| fallback.clone()).clone()
 }
 
 /// Leaves the target's path and query, whose bytes are the client's.
@@ -246,5 +240,4 @@ impl std::fmt::Write for AddressText {
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;

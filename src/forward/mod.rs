@@ -3,9 +3,9 @@
 //! One [`Forwarder`] a worker, and nothing shared: its pools are plain cells. It spawns local tasks, so
 //! it must be used inside a `tokio::runtime::LocalRuntime` (or a `LocalSet`, which costs more).
 //!
-//! A request's way: [`headers`] edits the head in place, [`upload`] counts and watches the body,
-//! [`backend`] chooses the instance, [`pool`] lends a connection, [`answer`] judges the head that comes
-//! back, [`body`] carries the answer's body and gives the connection back. The backend is looked up
+//! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
+//! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
+//! back, `body` carries the answer's body and gives the connection back. The backend is looked up
 //! by the permit alone.
 
 mod answer;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{BackendBody, BoxError, Error, Forwarder};
 use crate::config;
@@ -66,13 +67,21 @@ pub(super) type Upstream = mpsc::Sender<Result<Frame<Bytes>, BoxError>>;
 /// A request whose body is sent as the test goes.
 pub(super) fn upload() -> (Upstream, Request<TestBody>) {
     let (sender, receiver) = mpsc::channel(1);
-    let frames = futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<_>| async move {
+    let frames = stream::unfold(receiver, |mut receiver: mpsc::Receiver<_>| async move {
         receiver.recv().await.map(|frame| (frame, receiver))
     });
     let body = StreamBody::new(frames).boxed_unsync();
     (sender, Request::post("/upload").header("host", "esat.example").body(body).unwrap())
 }
 
+/// A request whose body is one frame, then, once told, many more at once.
+pub(super) fn burst(first: &'static str, told: oneshot::Receiver<()>, many: usize) -> Request<TestBody> {
+    let later = told.into_stream().flat_map(move |_| stream::iter((0..many).map(|_| data("x"))));
+    let body = StreamBody::new(stream::iter([data(first)]).chain(later)).boxed_unsync();
+    Request::post("/upload").header("host", "esat.example").body(body).unwrap()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "streams of frames are of results")]
 pub(super) fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
@@ -88,6 +97,11 @@ pub(super) fn timeouts() -> config::Backend {
 
 /// A forwarder to these Cafs' instances.
 pub(super) fn forwarder(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend) -> Forwarder<TestBody> {
+    over(cafs, timeouts)
+}
+
+/// The same, for any body.
+pub(super) fn over<B>(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend) -> Forwarder<B> {
     let caf = |(code, instances): &(&str, &[SocketAddr])| config::Caf {
         code: code.parse().unwrap(),
         name: String::new(),
@@ -140,9 +154,18 @@ impl Peer {
     pub(super) async fn accept(&self) -> Conversation {
         Conversation { stream: self.listener.accept().await.unwrap().0, unread: Vec::new() }
     }
+
+    /// The client's end of a connection to this.
+    pub(super) async fn connect(&self) -> Conversation {
+        Conversation { stream: TcpStream::connect(self.address).await.unwrap(), unread: Vec::new() }
+    }
 }
 
 impl Conversation {
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// All that comes until `end`, with it.
     pub(super) async fn until(&mut self, end: &str) -> String {
         loop {

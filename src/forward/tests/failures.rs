@@ -1,0 +1,75 @@
+//! What becomes of what fails, stops or hangs.
+
+use http::StatusCode;
+
+use super::{OK, short};
+use crate::forward::testing::*;
+use crate::forward::{Fault, Reason};
+
+#[test]
+fn what_is_no_answer_is_a_bad_gateway() {
+    for said in [
+        "",
+        "garbage\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-Caf",
+    ] {
+        run(async move {
+            let backend = Constant::new(said, true).await;
+            let forwarder = forwarder(&[("921", &[backend.address])], &timeouts());
+            for request in [get("/"), post("once")] {
+                let error = forwarder.ask(request).await.err().expect(said);
+                assert!(
+                    matches!(error.reason(), Reason::Broken(_) | Reason::BadAnswer(_)),
+                    "{said:?}: {error}"
+                );
+                assert_eq!((error.status(), error.fault()), (StatusCode::BAD_GATEWAY, Fault::Backend));
+            }
+            assert_eq!(backend.heads.borrow().len(), 2, "{said:?}: nothing is sent twice");
+        });
+    }
+}
+
+#[test]
+fn a_hung_backend_is_late_and_no_other_cafs_problem() {
+    run(async {
+        let (hung, well) = (Peer::new().await, Constant::new(OK, false).await);
+        let forwarder = forwarder(&[("921", &[hung.address]), ("751", &[well.address])], &short());
+        let late = async {
+            let error = forwarder.ask(get("/")).await.err().unwrap();
+            assert!(matches!(error.reason(), Reason::FirstByteTimeout), "{error}");
+            assert_eq!(error.status(), StatusCode::GATEWAY_TIMEOUT);
+        };
+        let other = async {
+            for _ in 0..50 {
+                read(forwarder.forward(admit("751", get("/"))).await.unwrap()).await.unwrap();
+            }
+        };
+        let freed = async {
+            let mut conversation = hung.accept().await;
+            conversation.head().await;
+            conversation.closed().await;
+        };
+        tokio::join!(late, other, freed);
+        assert_eq!(well.connections.get(), 1);
+    });
+}
+
+#[test]
+fn an_answer_that_stops_is_cut_and_not_ended() {
+    for (said, closes) in [("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", true), (OK, false)] {
+        let said =
+            if closes { said } else { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" };
+        run(async move {
+            let backend = Constant::new(said, closes).await;
+            let answer = forwarder(&[("921", &[backend.address])], &short()).ask(get("/")).await.unwrap();
+            let error = read(answer).await.unwrap_err();
+            let late = error.downcast_ref::<crate::forward::Error>().map(crate::forward::Error::status);
+            assert_eq!(late, (!closes).then_some(StatusCode::GATEWAY_TIMEOUT), "{error}");
+        });
+    }
+}
