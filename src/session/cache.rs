@@ -49,6 +49,11 @@ impl SessionCache {
     /// The store may have missed changes: all is forgotten until it vouches again.
     pub fn distrust(&self) {
         self.trusted_until_ms.store(0, Ordering::Release);
+        self.forget_all();
+    }
+
+    /// Any session may have been changed.
+    pub fn forget_all(&self) {
         self.stamps.iter().for_each(bump);
         self.sessions.clear();
     }

@@ -2,6 +2,7 @@
 
 pub mod embedded;
 mod names;
+pub mod redis;
 
 use async_trait::async_trait;
 
