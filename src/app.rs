@@ -47,8 +47,6 @@ pub enum StartError {
 
 /// Live sessions remembered by one process; about 1 KiB each.
 const CACHED_SESSIONS: usize = 20_000;
-/// How often what has expired is swept from the embedded store.
-const SWEEP: Duration = Duration::from_mins(1);
 
 /// A program that serves.
 pub struct App {
@@ -110,7 +108,9 @@ impl App {
     pub fn start(background: Runtime, config: Config, clock: Clock) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
-        let stores = background.block_on(open_store(&config.store, &clock, &cache))?;
+        let entered = background.enter();
+        let stores = open_store(&config.store, &clock, &cache)?;
+        drop(entered);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
         let services = Services::build(&config, &clock, cache, stores, &hasher);
@@ -175,13 +175,14 @@ async fn stop_signal() -> io::Result<&'static str> {
     })
 }
 
-async fn open_store(
+fn open_store(
     store: &config::Store,
     clock: &Clock,
     cache: &Arc<SessionCache>,
 ) -> Result<Stores, StoreError> {
     if let config::Store::Redis(url) = store {
-        let redis = store::redis::Redis::connect(url, clock.clone(), Arc::clone(cache)).await?;
+        let (redis, link) = store::redis::Redis::new(url, clock.clone(), Arc::clone(cache))?;
+        tokio::spawn(link);
         return Ok(Stores::of(&redis));
     }
     let embedded = match store {
@@ -190,15 +191,8 @@ async fn open_store(
     };
     // One process owns the file: nobody else can change what is cached.
     cache.trust_for(Duration::MAX);
-    let (swept, clock) = (Arc::clone(&embedded), clock.clone());
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(SWEEP).await;
-            if let Err(error) = swept.sweep(clock.now()).await {
-                tracing::error!(%error, "what has expired could not be swept");
-            }
-        }
-    });
+    let (kept, clock) = (Arc::clone(&embedded), clock.clone());
+    tokio::spawn(async move { kept.upkeep(&clock).await });
     Ok(Stores::of(&embedded))
 }
 

@@ -1,7 +1,6 @@
 //! What those who manage habilitations do: enrol, suspend, reset.
 
 use aws_lc_rs::rand;
-use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -9,38 +8,32 @@ use super::{Account, Accounts, Added, HashError, PasswordHash, Status};
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 /// An account to be made, as import files and the admin API give it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// E-mail address.
-    #[schemars(with = "String")]
     pub identifiant: Identifiant,
     /// The ESAT's SIRET, 14 digits.
-    #[schemars(with = "String")]
     pub siret: Siret,
     /// The ESAT's name.
     #[serde(default)]
     pub nom: String,
     /// Codes of the Cafs it may declare to.
-    #[schemars(with = "Vec<String>")]
     pub cafs: Vec<CafCode>,
     /// The Caf that manages it.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
     pub home_caf: Option<CafCode>,
     /// argon2id PHC string; without one a provisional password is made and shown once.
     #[serde(default)]
     pub password_hash: Option<String>,
     /// When that password was last changed; now, where it is not told.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
     pub password_changed_at: Option<Timestamp>,
     /// Whether it must be changed at the next sign-in; a provisional password always must.
     #[serde(default)]
     pub must_change: bool,
     /// `active` where it is not told.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
     pub status: Option<Status>,
 }
 

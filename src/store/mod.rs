@@ -4,6 +4,9 @@ pub mod embedded;
 mod names;
 pub mod redis;
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 
 /// Whether a store can be worked with, for `/readyz`.
