@@ -81,7 +81,11 @@ fn check_section(reader: &Reader<'_>, section: &Section, value: &Spanned<DeValue
         (false, []) => format!("a table [{}]", section.name),
     };
     let refuse = |value: &Spanned<DeValue<'_>>| {
-        let found = shown(value.get_ref(), true);
+        // It may be a URL with a password in it.
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a text".to_owned(),
+            other => shown(other, false),
+        };
         reader.wrong(
             reader.place(&value.span()),
             section.name,

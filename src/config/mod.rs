@@ -4,7 +4,6 @@
 //! declaration alone says what a key is called, what it may be and what it is by default: the
 //! reader reads by it, [`schema()`] tells it, and the example in `config/octroi.toml` is tested against it.
 //! Reading never stops at an error: an operator is told all that is wrong at once.
-//!
 
 mod admin;
 mod backend;

@@ -114,7 +114,7 @@ pub(super) fn shown(value: &DeValue<'_>, secret: bool) -> String {
         DeValue::String(text) if secret => hidden(text),
         DeValue::String(text) => quoted(text),
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) if secret => {
-            format!("a {} that is not shown", value.type_str())
+            "a number or date that is not shown".to_owned()
         }
         DeValue::Integer(number) => format!("the number {}", shortened(number.as_str())),
         DeValue::Float(number) => format!("the number {}", shortened(number.as_str())),
