@@ -1,0 +1,44 @@
+//! `[password]`: what a password must be (rule 2).
+
+use std::time::Duration;
+
+use super::declare::{Key, Section};
+use super::reader::Reader;
+use super::words::Count;
+
+/// `[password]`.
+#[derive(Debug, Clone)]
+pub struct Password {
+    /// How long a password lives (rule 2).
+    pub max_age: Duration,
+    /// Fewest characters, 8 or more.
+    pub min_length: usize,
+    /// How many former passwords may not be taken again.
+    pub history: usize,
+}
+
+pub(super) static PASSWORD: Section = Section {
+    name: "password",
+    many: false,
+    help: "What a password must be.",
+    keys: &[
+        Key::default::<Duration>("max_age", "92d", "How long a password lives before it must be changed."),
+        Key::default::<Length>("min_length", "8", "Fewest characters; never fewer than 8."),
+        Key::default::<History>("history", "5", "How many former passwords may not be taken again."),
+    ],
+};
+
+type Length = Count<8, 128>;
+type History = Count<0, 100>;
+
+impl Password {
+    pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
+        let part = reader.part(&PASSWORD);
+        let max_age = part.read::<Duration>("max_age");
+        let (min_length, history) = (part.read::<Length>("min_length"), part.read::<History>("history"));
+        if max_age.is_some_and(|age| age.is_zero()) {
+            part.refuse("max_age", "expected more than nothing");
+        }
+        Some(Self { max_age: max_age?, min_length: min_length?.size(), history: history?.size() })
+    }
+}

@@ -1,0 +1,162 @@
+//! What each section refuses, and what it only warns of.
+
+use super::super::declare::{Key, Section};
+use super::*;
+
+#[test]
+fn clashes_are_refused() {
+    for (text, says) in [
+        ("[session]\nwarning = '30m'", "session.warning: found \"30m\", expected less than idle_timeout"),
+        ("[session]\nidle_timeout = '4m'", "session.warning: found the default \"5m\", expected less"),
+        ("[session]\nidle_timeout = '13h'", "session.idle_timeout: found \"13h\", expected no more than abs"),
+        ("[session]\nidle_timeout = '0s'", "session.idle_timeout: found \"0s\", expected more"),
+        (
+            "[password]\nmin_length = 7",
+            "password.min_length: found the number 7, expected a whole number from 8",
+        ),
+        ("[server]\nlisten = ['0.0.0.0:80']", "would take plain HTTP from other machines"),
+        ("[server]\nlisten = ['[::]:80', '[::1]:80']", "would take plain HTTP from other machines"),
+        ("[server]\nlisten = []", "server.listen: found a list, expected at least one address"),
+        ("[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "twice"),
+        ("[server]\nproxy_protocol = true", "found true, which is not supported yet"),
+        ("[admin]\nlisten = '0.0.0.0:9901'", "where other machines could reach it"),
+        ("[admin]\nlisten = '127.0.0.1:8080'", "which server.listen has too"),
+        ("[portal]\npages = 'off'", "portal.pages: found \"off\", expected sign_in_url beside it"),
+        ("[portal]\nprefix = '/portail/'", "with no slash at the end"),
+        ("[store]\nurl = 'redis-sentinel://h'", "not supported yet"),
+        ("[store]\nurl = 'memory:'\nurl_file = '/x'", "store.url_file: found beside url, expected only one"),
+        (
+            "[store]\nurl_file = '/does/not/exist'",
+            "store.url_file: found \"/does/not/exist\", which cannot be read",
+        ),
+        ("[mail]\nfrom = 'a@b.fr'", "mail.url: is missing, expected it or url_file"),
+        ("[log]\nlevel = 'verbose'", "log.level: found \"verbose\", expected off, error"),
+        ("[login]\nmax_failures = 101", "login.max_failures: found the number 101"),
+        (
+            "[[volet]]\nname = 'v'\npaths = ['/v']\nopens = '12-01'",
+            "volet.opens: found \"12-01\", expected closes",
+        ),
+        (
+            "[[volet]]\nname = 'v'\npaths = ['/v']\ncloses = '02-30'\nopens = '01-01'",
+            "volet.closes: found \"02-30\"",
+        ),
+        ("[[volet]]\nname = 'v'\npaths = ['/v']\n[[volet]]\nname = 'v'\npaths = ['/w']", ":5:8: volet.name"),
+        (
+            "[[caf]]\ncode='921'\nname='x'\ncontact='y'\nbackends=['http://h']",
+            ":8:8: caf.code: found \"921\", which",
+        ),
+        ("[[caf]]\ncode='1'\nname='x'\ncontact='y'\nbackends=['http://h']", ":2:6: caf.code: found \"1\""),
+        (
+            "[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=[]",
+            "caf.backends: found a list, expected at least",
+        ),
+        (
+            "[server]\nlisten=['0.0.0.0:1']\nbehind_tls_proxy=true\n[rehearsal]\nnow='2026-12-01T00:00:00Z'",
+            "loopback",
+        ),
+        ("[rehearsal]\nnow = '2026-12-01'", "rehearsal.now: found \"2026-12-01\", expected an instant"),
+        ("[rehearsal]\nnow = 2026-12-01", "rehearsal.now: found the date 2026-12-01, expected an instant"),
+    ] {
+        let line = one(&format!("{text}\n"));
+        assert!(line.contains(says), "{text}\n{line}");
+    }
+    for url in
+        ["https://h", "http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"]
+    {
+        let caf = format!("[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=['{url}']\n");
+        assert!(one(&caf).contains("octroi.toml:5:11: caf.backends: found"), "{url}");
+    }
+    assert_eq!(lines(parse_with("", &[])), ["octroi.toml: caf: found none, expected at least one [[caf]]"]);
+    assert_eq!(lines(parse_with("caf = []", &[])).len(), 1);
+    assert_eq!(lines(parse_with("caf = 5", &[])).len(), 1);
+    assert_eq!(lines(parse_with("[caf]\ncode = '921'", &[])).len(), 1);
+}
+
+#[test]
+fn what_is_odd_is_a_warning() {
+    let warned = |text: &str| {
+        let warnings = loaded(&format!("{text}{LEAST}"), &[]).warnings;
+        warnings.iter().map(|problem| problem.key().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("[server]\npublic_url = 'https://a'"), ["server.public_url"]);
+    assert_eq!(warned("[server]\npublic_url = 'https://a'\nbehind_tls_proxy = true"), Vec::<String>::new());
+    assert_eq!(warned("[server]\ntrusted_proxies = ['0.0.0.0/0']"), ["server.trusted_proxies"]);
+    assert_eq!(warned("[portal]\nsign_in_url = 'https://a/b'"), ["portal.sign_in_url"]);
+}
+
+#[test]
+fn every_key_of_the_wrong_type_is_one_error_that_names_it() {
+    let table_of = |section: &Section, wrong: &Key, value: &str| {
+        let brackets = if section.many { ("[[", "]]") } else { ("[", "]") };
+        let mut text = format!("{}{}{}\n{} = {value}\n", brackets.0, section.name, brackets.1, wrong.name);
+        let right = [
+            ("certificate", "'C'"),
+            ("key", "'K'"),
+            ("from", "'a@b.fr'"),
+            ("code", "'111'"),
+            ("contact", "'x'"),
+            ("backends", "['http://h']"),
+            ("name", "'n'"),
+            ("paths", "['/p']"),
+        ];
+        let url = section.name == "mail" && !wrong.name.starts_with("url");
+        let needed = section.keys.iter().filter(|key| key.name != wrong.name);
+        for key in needed.filter(|key| key.presence == Presence::Required) {
+            let (_, value) = right.iter().find(|(name, _)| *name == key.name).expect("a right value");
+            text = format!("{text}{} = {value}\n", key.name);
+        }
+        if url { text + "url = 'file:/x'\n" } else { text }
+    };
+    let (_folder, certificate, key) = tls_files();
+    for (section, wrong) in SECTIONS.iter().flat_map(|s| s.keys.iter().map(move |key| (s, key))) {
+        let name = format!("{}.{}", section.name, wrong.name);
+        for value in ["{ a = 1 }", "1.5", "''", "-1", "[[]]", "07:32:00", "\"\\u0000\"", "[1]"] {
+            let list =
+                ["server.listen", "server.trusted_proxies", "session.passive_paths"].contains(&name.as_str());
+            if list && value == "''" {
+                continue;
+            }
+            let text = table_of(section, wrong, value).replace("'C'", &format!("'{certificate}'"));
+            let said = said(&text.replace("'K'", &format!("'{key}'")));
+            assert_eq!(said.len(), 1, "{text}\n{said:#?}");
+            assert!(said[0].starts_with("octroi.toml:2:"), "{said:#?}");
+            assert!(said[0].contains(&format!(": {name}: found ")), "{said:#?}");
+        }
+    }
+}
+
+#[test]
+fn sections_of_the_wrong_type_are_one_error_each() {
+    for section in SECTIONS.iter().filter(|section| section.name != "caf") {
+        for value in ["5", "'x'", "true", "[1]"] {
+            let said = said(&format!("{} = {value}\n", section.name));
+            assert_eq!(said.len(), 1, "{said:#?}");
+            assert!(said[0].contains(&format!(": {}: found ", section.name)), "{said:#?}");
+        }
+    }
+}
+
+#[test]
+fn tls_files_are_what_they_should_be() {
+    let (folder, certificate, key) = tls_files();
+    let other = folder.path().join("other.key");
+    std::fs::write(&other, OTHER_KEY).expect("a file");
+    let said = |certificate: &str, key: &str| {
+        said(&format!(
+            "[server]\nlisten=['0.0.0.0:1']\n[server.tls]\ncertificate='{certificate}'\nkey='{key}'\n"
+        ))
+    };
+    assert_eq!(said(&certificate, &key), Vec::<String>::new());
+    for (certificate, other, says) in [
+        (certificate.as_str(), other.to_str().expect("text"), "server.tls.key: found \""),
+        (certificate.as_str(), other.to_str().expect("text"), "which is not the key of the certificate"),
+        (&key, &key, "server.tls.certificate: found"),
+        (&certificate, &certificate, "expected a file with an unencrypted private key"),
+        (&certificate, "/does/not/exist", "server.tls.key: found \"/does/not/exist\", which cannot be read"),
+        ("/", &key, "server.tls.certificate: found \"/\", which cannot be read"),
+    ] {
+        let said = said(certificate, other);
+        assert!(said.len() == 1 && said[0].contains(says), "{said:#?}");
+    }
+    assert_eq!(lines(parse_with("[server.tls]\nkey='/does/not/exist'", &[])).len(), 3);
+}
