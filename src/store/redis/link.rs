@@ -7,6 +7,7 @@
 //! for a second at a time, each renewed by a heartbeat on this very connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -18,7 +19,7 @@ use redis::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep};
 
-use super::{Redis, sessions};
+use super::{Line, Redis, sessions};
 use crate::domain::{Clock, StoreError};
 use crate::session::{SessionCache, SessionId};
 
@@ -35,7 +36,6 @@ const CLOCK_EVERY: u32 = 120;
 
 pub(super) struct Link {
     client: Client,
-    config: AsyncConnectionConfig,
     store: Arc<Redis>,
     clock: Clock,
     cache: Arc<SessionCache>,
@@ -55,16 +55,7 @@ impl Link {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         let client = Client::open(info).map_err(unusable)?;
-        let heard = Arc::clone(&cache);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_pipeline_buffer_size(1024)
-            .set_push_sender(move |push: PushInfo| -> Result<(), ()> {
-                hear(&heard, &push);
-                Ok(())
-            });
-        Ok(Self { client, config, store, clock, cache })
+        Ok(Self { client, store, clock, cache })
     }
 
     /// Connects, and connects again, for as long as the program runs.
@@ -87,10 +78,12 @@ impl Link {
 
     /// One connection, from its first word to its break.
     async fn live(&self, told: &mut bool) -> RedisResult<()> {
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
+        let broken = Arc::new(AtomicBool::new(false));
+        let config = self.config(Arc::clone(&broken));
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         self.ask_tracking(&mut connection).await?;
         self.read_clock(&mut connection).await?;
-        self.store.publish(connection.clone());
+        self.store.publish(Line { connection: connection.clone(), broken });
         tracing::info!("redis is reached");
         *told = false;
         for beat in 1_u32.. {
@@ -103,6 +96,21 @@ impl Link {
             sleep(BEAT).await;
         }
         Ok(())
+    }
+
+    fn config(&self, broken: Arc<AtomicBool>) -> AsyncConnectionConfig {
+        let cache = Arc::clone(&self.cache);
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_pipeline_buffer_size(1024)
+            .set_push_sender(move |push: PushInfo| -> Result<(), ()> {
+                if push.kind == PushKind::Disconnection {
+                    broken.store(true, Ordering::Release);
+                }
+                hear(&cache, &push);
+                Ok(())
+            })
     }
 
     async fn ask_tracking(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {

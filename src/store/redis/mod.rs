@@ -25,8 +25,13 @@ use crate::session::SessionCache;
 
 /// A Redis server, through one connection that every worker shares.
 pub struct Redis {
-    connection: ArcSwapOption<MultiplexedConnection>,
-    reachable: AtomicBool,
+    line: ArcSwapOption<Line>,
+}
+
+/// A connection that is tracked, until its own task finds that it broke.
+struct Line {
+    connection: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
 }
 
 impl Redis {
@@ -38,26 +43,24 @@ impl Redis {
         clock: Clock,
         cache: Arc<SessionCache>,
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), StoreError> {
-        let store = Arc::new(Self { connection: ArcSwapOption::empty(), reachable: AtomicBool::new(false) });
+        let store = Arc::new(Self { line: ArcSwapOption::empty() });
         let link = link::Link::new(url, Arc::clone(&store), clock, cache)?;
         Ok((store, link.run()))
     }
 
-    fn publish(&self, connection: MultiplexedConnection) {
-        self.connection.store(Some(Arc::new(connection)));
-        self.reachable.store(true, Ordering::Release);
+    fn publish(&self, line: Line) {
+        self.line.store(Some(Arc::new(line)));
     }
 
     fn retract(&self) {
-        self.reachable.store(false, Ordering::Release);
-        self.connection.store(None);
+        self.line.store(None);
     }
 
     fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
-        let current = self.connection.load();
-        let connection =
-            current.as_deref().ok_or_else(|| StoreError::Unreachable("not connected".to_owned()))?;
-        Ok(connection.clone())
+        let line = self.line.load();
+        let whole = line.as_deref().filter(|line| !line.broken.load(Ordering::Acquire));
+        let line = whole.ok_or_else(|| StoreError::Unreachable("not connected".to_owned()))?;
+        Ok(line.connection.clone())
     }
 
     async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
@@ -76,13 +79,15 @@ impl Redis {
 #[async_trait]
 impl Health for Redis {
     async fn is_reachable(&self) -> bool {
-        self.reachable.load(Ordering::Acquire)
+        self.connection().is_ok()
     }
 }
 
 fn fault(error: &RedisError) -> StoreError {
     match error.kind() {
-        redis::ErrorKind::UnexpectedReturnType => StoreError::Corrupt(error.to_string()),
+        redis::ErrorKind::UnexpectedReturnType | redis::ErrorKind::Parse => {
+            StoreError::Corrupt(error.to_string())
+        }
         _ => StoreError::Unreachable(error.to_string()),
     }
 }
