@@ -1,0 +1,4 @@
+//! The gate.
+
+mod problem;
+pub use problem::Problem;
