@@ -63,10 +63,15 @@
 
 pub mod account;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod entry;
 pub mod establishment;
 pub mod forward;
+pub mod gate;
 pub mod limits;
+pub mod portal;
+pub mod server;
 pub mod session;
 pub mod store;
+pub mod telemetry;

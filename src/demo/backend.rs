@@ -50,7 +50,7 @@ impl DemoBackends {
 
 /// What the page shows.
 #[derive(Template)]
-#[template(path = "demo.html")]
+#[template(config = ".askama.toml", path = "demo.html")]
 struct Page<'a> {
     caf: &'a str,
     path: &'a str,

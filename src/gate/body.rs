@@ -4,31 +4,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::forward::{BackendBody, BoxError};
 
-pin_project_lite::pin_project! {
-    /// A response's body.
-    #[project = Projected]
-    pub enum Body {
-        /// A page, a state or a problem.
-        Own { #[pin] bytes: Full<Bytes> },
-        /// What a backend sends.
-        Backend { #[pin] stream: BackendBody },
-    }
+/// A response's body.
+#[derive(Debug)]
+pub enum Body {
+    /// A page, a state or a problem.
+    Own(Full<Bytes>),
+    /// What a backend sends.
+    Backend(BackendBody),
 }
 
 impl From<Full<Bytes>> for Body {
     fn from(bytes: Full<Bytes>) -> Self {
-        Self::Own { bytes }
+        Self::Own(bytes)
     }
 }
 
 impl From<BackendBody> for Body {
     fn from(stream: BackendBody) -> Self {
-        Self::Backend { stream }
+        Self::Backend(stream)
     }
 }
 
@@ -40,23 +38,23 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            Projected::Own { bytes } => bytes.poll_frame(context).map_err(|never| match never {}),
-            Projected::Backend { stream } => stream.poll_frame(context),
+        match self.get_mut() {
+            Self::Own(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
+            Self::Backend(stream) => Pin::new(stream).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own { bytes } => bytes.is_end_stream(),
-            Self::Backend { stream } => stream.is_end_stream(),
+            Self::Own(bytes) => bytes.is_end_stream(),
+            Self::Backend(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own { bytes } => bytes.size_hint(),
-            Self::Backend { stream } => stream.size_hint(),
+            Self::Own(bytes) => bytes.size_hint(),
+            Self::Backend(stream) => stream.size_hint(),
         }
     }
 }

@@ -17,7 +17,9 @@ pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>) -> bo
     match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
         Some(b"same-origin" | b"none") => false,
         Some(_) => true,
-        None => headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin.as_bytes(), headers, request, public)),
+        None => {
+            headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin.as_bytes(), headers, request, public))
+        }
     }
 }
 
@@ -66,6 +68,9 @@ mod tests {
         for origin in ["null", "", "http://esat.example", "https://evil.example", "https://127.0.0.1:8081"] {
             assert!(foreign(Method::POST, &[("origin", origin)]), "{origin}");
         }
-        assert!(foreign(Method::POST, &[("origin", "https://esat.example"), ("origin", "https://evil.example")]));
+        assert!(foreign(
+            Method::POST,
+            &[("origin", "https://esat.example"), ("origin", "https://evil.example")]
+        ));
     }
 }

@@ -96,7 +96,7 @@ impl Gate {
             Ok(response) => Ok(response.map(Body::from)),
             Err(error) => {
                 tracing::warn!(%caf, %error, "a backend did not answer");
-                Err(Problem::of_backend(&error, self.shared.config.caf(caf)))
+                Err(Problem::of_backend(&error, &self.shared.config))
             }
         }
     }

@@ -109,9 +109,8 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(files: &Tls) -> Result<Loaded, TlsError> {
-    let file = |path: &Path| {
-        fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source })
-    };
+    let file =
+        |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
     let bytes = (file(&files.certificate)?, file(&files.key)?);
     let pem = |path: &Path, source| TlsError::Pem { path: path.to_owned(), source };
     let chain = CertificateDer::pem_slice_iter(&bytes.0)

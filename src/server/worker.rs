@@ -40,7 +40,8 @@ impl Workers {
         let (drain, orders) = watch::channel(None);
         let mut threads = Vec::new();
         for (number, listeners) in listeners.into_workers().into_iter().enumerate() {
-            let worker = Worker { listeners, shared: Arc::clone(shared), tls: tls.cloned(), orders: orders.clone() };
+            let worker =
+                Worker { listeners, shared: Arc::clone(shared), tls: tls.cloned(), orders: orders.clone() };
             let thread = std::thread::Builder::new().name(format!("octroi-worker-{number}"));
             threads.push(thread.spawn(move || worker.run())?);
         }

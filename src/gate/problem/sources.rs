@@ -1,0 +1,142 @@
+//! Which error is which problem.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::Malformed;
+use super::Problem;
+use crate::config::Config;
+use crate::domain::{PasswordRule, StoreError};
+use crate::entry::NotAdmitted;
+use crate::forward;
+use crate::limits::TooMany;
+use crate::portal::{BodyError, Cause, FieldFault, Refusal, french};
+
+/// Largest body of a form or JSON object of the portal, in bytes.
+const PORTAL_BODY: u64 = 16 * 1024;
+/// When to try again what a store or a full queue refused.
+const SOON: Duration = Duration::from_secs(5);
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let field = refusal.form.as_ref().and_then(|form| form.wrong_field(&refusal.cause));
+        let mut problem = Self::from(refusal.cause);
+        problem.0.suite = refusal.suite;
+        problem.0.form = refusal.form;
+        problem.0.field = field;
+        problem
+    }
+}
+
+impl From<Cause> for Problem {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Body(error) => error.into(),
+            Cause::Method { allowed } => Self::method_not_allowed(allowed),
+            Cause::NoSession => Self::no_session(),
+            Cause::Gone => Self::session_expired(),
+            Cause::PasswordDue => Self::must_change_password(),
+            Cause::NoCaf => Self::must_choose_caf(),
+            Cause::NoEstablishment => Self::must_identify_establishment(),
+            Cause::Credentials => Self::wrong_credentials(),
+            Cause::Locked { retry_after } => Self::locked(retry_after),
+            Cause::Rules { broken, min_length } => rules(&broken, min_length),
+            Cause::NotGranted(caf) => Self::not_granted(caf),
+            Cause::Unknown { caf, tries_left } => Self::unknown_establishment(&caf, tries_left),
+            Cause::Barred { caf, retry_after } => Self::barred(&caf, retry_after),
+            Cause::Busy => Self::unavailable(SOON),
+            Cause::Machine => {
+                tracing::error!("this machine gives no memory or no random bytes");
+                Self::unavailable(SOON)
+            }
+            Cause::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let detail = match error {
+            BodyError::TooLarge => return Self::body_too_large(PORTAL_BODY),
+            BodyError::Late => "Son contenu n’est pas arrivé à temps. Recommencez.",
+            BodyError::Broken => "Son contenu n’est pas arrivé en entier. Recommencez.",
+            BodyError::Type => {
+                "Son contenu doit être du JSON (application/json) ou un formulaire \
+                 (application/x-www-form-urlencoded), non compressé."
+            }
+            BodyError::Syntax => "Son contenu n’est pas un objet JSON valide.",
+            BodyError::Field { name, fault } => {
+                let detail = format!("Le champ « {name} » {}.", said(name, fault));
+                return Self::bad_request(detail).with("champ", Some(json!(name)));
+            }
+        };
+        Self::bad_request(detail)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "the store did not do what was asked");
+        Self::unavailable(SOON)
+    }
+}
+
+impl From<Malformed> for Problem {
+    fn from(error: Malformed) -> Self {
+        match error {
+            Malformed::Path(_) => {
+                Self::bad_request("L’adresse demandée ne peut pas être lue d’une seule façon.")
+            }
+            Malformed::Host => Self::bad_request("L’en-tête Host est absent, répété ou illisible."),
+            Malformed::Method => Self::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        }
+    }
+}
+
+impl Problem {
+    /// What a backend's failure, or the request's own, is to the client.
+    pub fn of_backend(error: &forward::Error, config: &Config) -> Self {
+        match error.reason() {
+            forward::Reason::BodyTooLarge => Self::body_too_large(config.limits.body),
+            _ if error.fault() == forward::Fault::Client => {
+                Self::bad_request("Le corps ou les en-têtes de la requête ne peuvent pas être lus.")
+            }
+            _ => Self::caf_unavailable(error.status(), config.caf(error.caf())),
+        }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(error: TooMany) -> Self {
+        Self::too_many(error.retry_after)
+    }
+}
+
+impl From<NotAdmitted> for Problem {
+    fn from(error: NotAdmitted) -> Self {
+        match error {
+            NotAdmitted::NotReady => Self::must_choose_caf(),
+            NotAdmitted::Closed { volet, state } => Self::volet_closed(&volet, state),
+            NotAdmitted::NoKey => Self::unavailable(SOON),
+        }
+    }
+}
+
+fn said(name: &str, fault: FieldFault) -> &'static str {
+    match (fault, name) {
+        (FieldFault::Missing, _) => "manque",
+        (FieldFault::Repeated, _) => "est donné plusieurs fois",
+        (FieldFault::NotText, _) => "n’est pas un texte",
+        (FieldFault::Unreadable, _) => "contient des caractères interdits, ou n’est pas en UTF-8",
+        (FieldFault::Malformed, "caf") => "n’est pas un code de Caf, qui a trois chiffres",
+        (FieldFault::Malformed, "identifiant_communication") => "doit avoir de 1 à 11 lettres ou chiffres",
+        (FieldFault::Malformed, _) => "n’a pas la forme attendue",
+    }
+}
+
+fn rules(broken: &[PasswordRule], min_length: usize) -> Problem {
+    let codes: Vec<_> = broken.iter().map(|rule| rule.code()).collect();
+    let sentences = broken.iter().map(|rule| french::rule(*rule, min_length)).collect();
+    Problem::password_refused(&codes, sentences)
+}

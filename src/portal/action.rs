@@ -1,0 +1,116 @@
+//! What can be asked of the portal, where, how, and by whom (contract, sections 1 and 2).
+
+use http::Method;
+
+use crate::session::Stage;
+
+/// Something that the portal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// `/connexion`: the home page, signing in.
+    SignIn,
+    /// `/mot-de-passe`: changing the password.
+    Password,
+    /// `/caf`: choosing a Caf.
+    Caf,
+    /// `/etablissement`: typing the identifiant de communication.
+    Establishment,
+    /// `/quitter`: leaving the Caf or the session.
+    Leave,
+    /// `/deconnexion`: ending the session.
+    SignOut,
+    /// `/session`: the state.
+    Session,
+    /// `/session/continuer`: idle time back to full.
+    Continue,
+    /// `/.well-known/jwks.json`: the keys that sign assertions.
+    Jwks,
+    /// `/style.css`: the pages' looks.
+    Stylesheet,
+}
+
+/// What a path means to the portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// Not the portal's.
+    Outside,
+    /// The portal's, and nothing is there.
+    Nowhere,
+    /// An action's.
+    Action(Action),
+}
+
+impl Action {
+    /// The action of a path below the prefix. The prefix alone is the home page.
+    pub(super) fn at(rest: &str) -> Option<Self> {
+        Some(match rest {
+            "" | "/" | "/connexion" => Self::SignIn,
+            "/mot-de-passe" => Self::Password,
+            "/caf" => Self::Caf,
+            "/etablissement" => Self::Establishment,
+            "/quitter" => Self::Leave,
+            "/deconnexion" => Self::SignOut,
+            "/session" => Self::Session,
+            "/session/continuer" => Self::Continue,
+            "/.well-known/jwks.json" => Self::Jwks,
+            "/style.css" => Self::Stylesheet,
+            _ => return None,
+        })
+    }
+
+    /// Whether it may be asked in that way.
+    pub fn allows(self, method: &Method) -> bool {
+        let name = method.as_str();
+        self.methods().split(", ").any(|allowed| allowed == name)
+    }
+
+    /// The ways to ask for it, as `Allow` tells them.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::SignIn | Self::Password | Self::Caf | Self::Establishment | Self::Leave => {
+                "GET, HEAD, POST"
+            }
+            Self::SignOut | Self::Continue => "POST",
+            Self::Session | Self::Jwks | Self::Stylesheet => "GET, HEAD",
+        }
+    }
+
+    /// Whether one who has come that far (not at all, without a stage) may ask for it.
+    pub fn open_to(self, stage: Option<&Stage>) -> bool {
+        match self {
+            Self::Jwks | Self::Stylesheet | Self::Password => true,
+            Self::SignIn => matches!(stage, None | Some(Stage::Ready(_))),
+            Self::Leave | Self::SignOut | Self::Session | Self::Continue => stage.is_some(),
+            Self::Caf => matches!(
+                stage,
+                Some(Stage::MustChooseCaf(_) | Stage::MustIdentifyEstablishment(_) | Stage::Ready(_))
+            ),
+            Self::Establishment => {
+                matches!(stage, Some(Stage::MustIdentifyEstablishment(_) | Stage::Ready(_)))
+            }
+        }
+    }
+
+    /// Whether it shows that its user is there: reading the state and loading a page's looks do not.
+    pub fn counts_as_action(self, _: &Method) -> bool {
+        !matches!(self, Self::Session | Self::Jwks | Self::Stylesheet)
+    }
+
+    /// Whether a password is tried, which limits of their own apply to.
+    pub fn tries_a_password(self, method: &Method) -> bool {
+        method == Method::POST && matches!(self, Self::SignIn | Self::Password)
+    }
+
+    /// The fields that its form or JSON may hold; none where the body is not looked at.
+    pub(super) fn wanted(self) -> &'static [&'static str] {
+        match self {
+            Self::SignIn => &["identifiant", "mot_de_passe", "retour"],
+            Self::Password => {
+                &["identifiant", "mot_de_passe_actuel", "nouveau_mot_de_passe", "confirmation", "retour"]
+            }
+            Self::Caf => &["caf", "retour"],
+            Self::Establishment => &["identifiant_communication", "retour"],
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Choosing a Caf among one's own (rule 3).
+
+use super::fields::Fields;
+use super::pages::CafPage;
+use super::reply::Outcome;
+use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit};
+use crate::domain::{CafCode, LocalPath};
+use crate::session::Session;
+
+pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
+    let (stage, holder) = (session.stage(), session.stage().holder());
+    let cafs = portal.known_cafs(holder.cafs()).into_iter();
+    Page::Caf(CafPage {
+        frame: portal.frame(Some(holder.account().as_str()), retour),
+        cafs: cafs.map(|(code, name)| (code.to_string(), name)).collect(),
+        current: stage.caf().map(|code| code.to_string()),
+    })
+}
+
+pub(super) async fn post(
+    portal: &Portal,
+    visit: &Visit,
+    mut fields: Fields,
+    retour: Option<LocalPath>,
+) -> Result<Outcome, Refusal> {
+    let session = visit.known()?;
+    choose(portal, session, &mut fields).await.map_err(|cause| match cause {
+        Cause::Gone => cause.into(),
+        cause => Refusal::from(cause).again(page(portal, session, retour)),
+    })
+}
+
+async fn choose(portal: &Portal, session: &Session, fields: &mut Fields) -> Result<Outcome, Cause> {
+    let malformed = BodyError::Field { name: "caf", fault: FieldFault::Malformed };
+    let code: CafCode = fields.text("caf")?.trim().parse().map_err(|_| malformed)?;
+    if portal.caf(code).is_none() {
+        return Err(Cause::NotGranted(code));
+    }
+    let entered = portal.desk.choose_caf(session, code).await.map_err(|error| portal.cause(error))?;
+    Ok(Outcome::Entered(entered))
+}

@@ -1,0 +1,47 @@
+//! Saying which establishment it is, to a Caf that does not know its SIRET (rule 4).
+
+use super::fields::Fields;
+use super::pages::EstablishmentPage;
+use super::reply::Outcome;
+use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit};
+use crate::domain::{IdentifiantCommunication, LocalPath};
+use crate::session::Session;
+
+pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Option<Page> {
+    filled(portal, session, retour, String::new())
+}
+
+pub(super) async fn post(
+    portal: &Portal,
+    visit: &Visit,
+    mut fields: Fields,
+    retour: Option<LocalPath>,
+) -> Result<Outcome, Refusal> {
+    let session = visit.known()?;
+    let typed = fields.peek("identifiant_communication").unwrap_or_default().to_owned();
+    identify(portal, session, &mut fields).await.map_err(|cause| match cause {
+        Cause::Gone => cause.into(),
+        cause => Refusal::from(cause).again(filled(portal, session, retour, typed)),
+    })
+}
+
+async fn identify(portal: &Portal, session: &Session, fields: &mut Fields) -> Result<Outcome, Cause> {
+    let name = "identifiant_communication";
+    let malformed = BodyError::Field { name, fault: FieldFault::Malformed };
+    let typed: IdentifiantCommunication = fields.text(name)?.parse().map_err(|_| malformed)?;
+    let entered = portal.desk.identify(session, typed).await.map_err(|error| portal.cause(error))?;
+    Ok(Outcome::Entered(entered))
+}
+
+fn filled(portal: &Portal, session: &Session, retour: Option<LocalPath>, typed: String) -> Option<Page> {
+    let (stage, holder) = (session.stage(), session.stage().holder());
+    let caf = portal.contact(stage.caf()?);
+    Some(Page::Establishment(EstablishmentPage {
+        frame: portal.frame(Some(holder.account().as_str()), retour),
+        caf: caf.name,
+        contact: caf.contact,
+        siret: holder.siret().as_str().to_owned(),
+        several: holder.cafs().len() > 1,
+        typed,
+    }))
+}

@@ -1,0 +1,91 @@
+//! Times, days and password rules as users read them.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use crate::domain::PasswordRule;
+
+const MONTHS: [&str; 12] = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+];
+
+/// A duration, rounded up: `45 secondes`, `12 minutes`, `2 heures`.
+pub fn wait(time: Duration) -> String {
+    let seconds = seconds(time);
+    match seconds {
+        0..90 => plural(seconds, "seconde"),
+        90..5_400 => plural(seconds.div_ceil(60), "minute"),
+        5_400..172_800 => plural(seconds.div_ceil(3_600), "heure"),
+        _ => plural(seconds.div_ceil(86_400), "jour"),
+    }
+}
+
+/// Whole seconds, rounded up, at least one: what `Retry-After` says (RFC 9110 section 10.2.3).
+pub fn seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// A day: `1er décembre 2026`.
+pub fn day(date: Date) -> String {
+    let month = usize::try_from(date.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    let rank = if date.day() == 1 { "er" } else { "" };
+    format!("{}{rank} {} {}", date.day(), month.unwrap_or(&""), date.year())
+}
+
+/// A count with its noun: `1 jour`, `3 jours`.
+pub fn plural(count: u64, noun: &str) -> String {
+    let ending = if count < 2 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// What a new password must be, as a sentence about the one that is not.
+pub fn rule(broken: PasswordRule, min_length: usize) -> String {
+    match broken {
+        PasswordRule::Length => format!("Il doit compter au moins {min_length} caractères."),
+        PasswordRule::TooLong => "Il ne peut pas dépasser 128 caractères.".to_owned(),
+        PasswordRule::Letter => "Il doit contenir au moins une lettre.".to_owned(),
+        PasswordRule::Digit => "Il doit contenir au moins un chiffre.".to_owned(),
+        PasswordRule::Reused => "Vous l’avez déjà utilisé : choisissez-en un autre.".to_owned(),
+        PasswordRule::Identifiant => "Il ne doit pas contenir votre identifiant.".to_owned(),
+        PasswordRule::Confirmation => "La confirmation est différente du nouveau mot de passe.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rounded_up_to_what_one_would_say() {
+        for (time, said) in [
+            (Duration::ZERO, "1 seconde"),
+            (Duration::from_millis(1_200), "2 secondes"),
+            (Duration::from_secs(89), "89 secondes"),
+            (Duration::from_secs(90), "2 minutes"),
+            (Duration::from_mins(15), "15 minutes"),
+            (Duration::from_secs(14 * 60 + 1), "15 minutes"),
+            (Duration::from_hours(2), "2 heures"),
+            (Duration::from_hours(92 * 24), "92 jours"),
+        ] {
+            assert_eq!(wait(time), said);
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_month_is_said_apart() {
+        assert_eq!(day(jiff::civil::date(2026, 12, 1)), "1er décembre 2026");
+        assert_eq!(day(jiff::civil::date(2027, 2, 28)), "28 février 2027");
+    }
+}

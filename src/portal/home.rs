@@ -1,0 +1,68 @@
+//! The home page: the legal notice before the form (rule 1), or the way on for one who is signed in.
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::pages::{HomePage, SignInPage};
+use super::state::State;
+use super::{Page, Portal, Visit, french};
+use crate::domain::LocalPath;
+use crate::session::Session;
+
+/// The last days of a password, in which the home page speaks of it.
+const FEW_DAYS: u32 = 14;
+
+/// The notice that stands before the form.
+pub(super) const LEGAL_NOTICE: [&str; 4] = [
+    "Ce service est réservé aux personnes que leur Caf a habilitées.",
+    "Y accéder ou s’y maintenir sans autorisation est un délit, poursuivi en application de la loi \
+     n° 88-19 du 5 janvier 1988 relative à la fraude informatique.",
+    "Les données consultées ou transmises ici ne servent qu’aux missions prévues par la convention signée \
+     avec la Caf.",
+    "Vos codes d’accès sont personnels : ne les confiez à personne.",
+];
+
+pub(super) fn page(portal: &Portal, visit: &Visit, retour: Option<LocalPath>) -> Page {
+    match visit.session.as_deref() {
+        Some(session) => signed_in(portal, session, retour),
+        None => sign_in(portal, visit, retour, String::new()),
+    }
+}
+
+/// The form to sign in, with what was typed.
+pub(super) fn sign_in(
+    portal: &Portal,
+    visit: &Visit,
+    retour: Option<LocalPath>,
+    identifiant: String,
+) -> Page {
+    let idle = portal.desk.sessions.policy().idle_timeout;
+    let expired = visit.shown_dead.then(|| french::wait(idle));
+    Page::SignIn(SignInPage { frame: portal.frame(None, retour), identifiant, expired })
+}
+
+/// The state, with the notice that a program's own home page must show.
+pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -> Response<Full<Bytes>> {
+    #[derive(Serialize)]
+    struct Home {
+        #[serde(flatten)]
+        state: State,
+        mention_legale: [&'static str; 4],
+    }
+    let state = portal.state(visit.session.as_deref(), retour);
+    portal.json(&Home { state, mention_legale: LEGAL_NOTICE })
+}
+
+fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
+    let holder = session.stage().holder();
+    let age = portal.desk.accounts.password_age(holder.password_changed_at());
+    let days_left = age.days_left(portal.clock.now());
+    Page::Home(HomePage {
+        frame: portal.frame(Some(holder.account().as_str()), retour),
+        caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
+        several: holder.cafs().len() > 1,
+        days_left: (days_left <= FEW_DAYS).then_some(days_left),
+    })
+}

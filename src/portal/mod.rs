@@ -1,0 +1,296 @@
+//! The public endpoints under the portal's prefix: one action a file, HTML and JSON from the same outcome.
+//!
+//! A request comes in as an [`Action`] and a [`Visit`]; the action's file says what becomes of it (an
+//! `Outcome`), `reply` alone turns that into a page, a redirection or JSON. What goes wrong is a [`Refusal`],
+//! which only `gate::problem` turns into a response; it takes along the form to be shown again.
+
+mod action;
+mod caf;
+mod establishment;
+mod fields;
+pub mod french;
+mod home;
+mod jwks;
+mod leave;
+mod pages;
+mod password;
+mod refusal;
+mod rendering;
+mod reply;
+mod session;
+mod sign_in;
+mod sign_out;
+mod state;
+mod stylesheet;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+
+pub use action::{Action, Route};
+pub use fields::{BodyError, FieldFault};
+pub use pages::{Complaint, Page};
+pub use refusal::{CafContact, Cause, Refusal};
+pub use rendering::{Rendering, is_navigation};
+
+use crate::config::{self, Config, Pages};
+use crate::domain::{Calendar, Clock, LocalPath, NormalPath};
+use crate::entry::{Desk, Signer};
+use crate::session::{Session, SessionCookie, Stage};
+use fields::Fields;
+use pages::Site;
+
+/// The public endpoints, shared by all workers.
+pub struct Portal {
+    desk: Arc<Desk>,
+    signer: Arc<Signer>,
+    calendar: Arc<Calendar>,
+    clock: Clock,
+    cookie: SessionCookie,
+    secure: bool,
+    cafs: Vec<config::Caf>,
+    password: config::Password,
+    site: Arc<Site>,
+    places: Places,
+}
+
+/// Who asks, from where, and in which tongue they want their answer.
+#[derive(Debug)]
+pub struct Visit {
+    /// The live session that the request showed.
+    pub session: Option<Arc<Session>>,
+    /// Whether it showed a cookie that no longer lives.
+    pub shown_dead: bool,
+    /// The client's address, as limits know it.
+    pub place: String,
+    /// HTML or JSON.
+    pub rendering: Rendering,
+}
+
+/// The pages that states lead to.
+struct Places {
+    anonymous: String,
+    password: String,
+    caf: String,
+    establishment: String,
+    elsewhere: bool,
+}
+
+impl Portal {
+    /// The endpoints that a configuration asks for.
+    pub fn new(
+        config: &Config,
+        desk: Arc<Desk>,
+        signer: Arc<Signer>,
+        calendar: Arc<Calendar>,
+        clock: Clock,
+    ) -> Self {
+        let secure = config.server.is_secure();
+        Self {
+            desk,
+            signer,
+            calendar,
+            clock,
+            cookie: SessionCookie::new(secure),
+            secure,
+            cafs: config.cafs.clone(),
+            password: config.password.clone(),
+            site: Arc::new(Site::new(&config.portal.prefix)),
+            places: Places::new(&config.portal),
+        }
+    }
+
+    /// What a path asks of the portal.
+    pub fn route(&self, path: &NormalPath) -> Route {
+        let prefix = &self.site.prefix;
+        if !path.is_under(prefix) {
+            return Route::Outside;
+        }
+        path.as_str().get(prefix.len()..).and_then(Action::at).map_or(Route::Nowhere, Route::Action)
+    }
+
+    /// Answers an action. Its idle time, if it counts, was put back to full before.
+    pub async fn answer<B>(
+        &self,
+        action: Action,
+        visit: &Visit,
+        request: Request<B>,
+    ) -> Result<Response<Full<Bytes>>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        if !action.allows(request.method()) {
+            return Err(Cause::Method { allowed: action.methods() }.into());
+        }
+        let stage = visit.stage();
+        if !action.open_to(stage) {
+            return Err(Refusal::misplaced(visit).leading_to(self.page_of(stage)));
+        }
+        let retour = self.retour(fields::retour(request.uri().query()).as_deref());
+        if request.method() != Method::POST {
+            return Ok(self.show(action, visit, retour));
+        }
+        let written = match action.wanted() {
+            [] => Fields::default(),
+            wanted => match Fields::read(wanted, request).await {
+                Ok(fields) => fields,
+                Err(error) => return Err(Refusal::from(error).again(self.form(action, visit, retour))),
+            },
+        };
+        let retour = self.retour(written.peek("retour")).or(retour);
+        let acted = self.act(action, visit, written, retour.clone()).await;
+        let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
+        Ok(self.reply_to_post(visit, &outcome, retour.as_ref()))
+    }
+
+    /// The page that a state leads to; the root, once admitted.
+    pub fn page_of(&self, stage: Option<&Stage>) -> &str {
+        match stage {
+            None => &self.places.anonymous,
+            Some(Stage::MustChangePassword(_)) => &self.places.password,
+            Some(Stage::MustChooseCaf(_)) => &self.places.caf,
+            Some(Stage::MustIdentifyEstablishment(_)) => &self.places.establishment,
+            Some(Stage::Ready(_)) => "/",
+        }
+    }
+
+    /// Where a browser goes next from a state: the page of the state, which keeps in mind the path first
+    /// asked for; once admitted, that path itself.
+    pub fn way(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> String {
+        let page = self.page_of(stage);
+        match (stage, retour) {
+            (Some(Stage::Ready(_)), Some(retour)) => retour.to_string(),
+            (Some(Stage::Ready(_)), None) | (_, None) => page.to_owned(),
+            _ if self.places.elsewhere => page.to_owned(),
+            (_, Some(retour)) => format!("{page}?retour={}", encoded(retour.as_str())),
+        }
+    }
+
+    /// [`Portal::way`] as a `Location`.
+    pub fn lead(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> HeaderValue {
+        HeaderValue::try_from(self.way(stage, retour)).unwrap_or_else(|_| HeaderValue::from_static("/"))
+    }
+
+    /// HTML or JSON for a problem: JSON alone where the pages are another program's.
+    pub fn tongue(&self, wanted: Rendering) -> Rendering {
+        if self.places.elsewhere { Rendering::Json } else { wanted }
+    }
+
+    /// A path that one may be sent back to; the portal's own pages are none.
+    fn retour(&self, text: Option<&str>) -> Option<LocalPath> {
+        let retour = LocalPath::parse(text?)?;
+        let path = retour.as_str().split(['?', '#']).next().unwrap_or_default();
+        let ours = NormalPath::parse(path).ok()?.is_under(&self.site.prefix);
+        (!ours).then_some(retour)
+    }
+
+    async fn act(
+        &self,
+        action: Action,
+        visit: &Visit,
+        written: Fields,
+        retour: Option<LocalPath>,
+    ) -> Result<reply::Outcome, Refusal> {
+        match action {
+            Action::SignIn => sign_in::post(self, visit, written, retour).await,
+            Action::Password => password::post(self, visit, written, retour).await,
+            Action::Caf => caf::post(self, visit, written, retour).await,
+            Action::Establishment => establishment::post(self, visit, written, retour).await,
+            Action::Leave => leave::post(self, visit).await,
+            Action::SignOut => sign_out::post(self, visit).await,
+            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet => {
+                Ok(reply::Outcome::Same)
+            }
+        }
+    }
+
+    /// What an action shows when it is only looked at.
+    fn show(&self, action: Action, visit: &Visit, retour: Option<LocalPath>) -> Response<Full<Bytes>> {
+        match action {
+            Action::Jwks => jwks::get(self),
+            Action::Stylesheet => stylesheet::get(self),
+            Action::Session => session::get(self, visit),
+            _ if self.tongue(visit.rendering) == Rendering::Json => {
+                self.show_elsewhere(action, visit, retour)
+            }
+            _ => match self.form(action, visit, retour) {
+                Some(page) => self.page(&page),
+                None => session::get(self, visit),
+            },
+        }
+    }
+
+    /// A browser that meets no pages here is sent where they are; a program reads the state.
+    fn show_elsewhere(
+        &self,
+        action: Action,
+        visit: &Visit,
+        retour: Option<LocalPath>,
+    ) -> Response<Full<Bytes>> {
+        match (visit.rendering, action) {
+            (Rendering::Page, _) => self.redirection(&self.places.anonymous),
+            (Rendering::Json, Action::SignIn) => home::json(self, visit, retour.as_ref()),
+            (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour.as_ref())),
+        }
+    }
+
+    /// The page of an action, its form empty.
+    fn form(&self, action: Action, visit: &Visit, retour: Option<LocalPath>) -> Option<Page> {
+        match action {
+            Action::SignIn => Some(home::page(self, visit, retour)),
+            Action::Password => Some(password::page(self, visit, retour)),
+            Action::Caf => Some(caf::page(self, visit.session.as_deref()?, retour)),
+            Action::Establishment => establishment::page(self, visit.session.as_deref()?, retour),
+            Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
+            _ => None,
+        }
+    }
+}
+
+impl Visit {
+    fn stage(&self) -> Option<&Stage> {
+        self.session.as_deref().map(Session::stage)
+    }
+
+    /// The session, for actions that are closed to those without one.
+    fn known(&self) -> Result<&Session, Refusal> {
+        self.session.as_deref().ok_or_else(|| Refusal::misplaced(self))
+    }
+}
+
+impl Places {
+    fn new(portal: &config::Portal) -> Self {
+        match &portal.pages {
+            Pages::BuiltIn => {
+                let page = |name| format!("{}{name}", portal.prefix);
+                Self {
+                    anonymous: page("/connexion"),
+                    password: page("/mot-de-passe"),
+                    caf: page("/caf"),
+                    establishment: page("/etablissement"),
+                    elsewhere: false,
+                }
+            }
+            Pages::Off { sign_in_url } => {
+                let page = || sign_in_url.clone();
+                Self {
+                    anonymous: page(),
+                    password: page(),
+                    caf: page(),
+                    establishment: page(),
+                    elsewhere: true,
+                }
+            }
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

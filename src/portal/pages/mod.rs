@@ -1,0 +1,262 @@
+//! The pages: one template each, a small stylesheet, no script. Every value is escaped by askama.
+
+use std::sync::Arc;
+
+use askama::Template;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{BodyError, Cause, french};
+use crate::domain::{LocalPath, PasswordRule};
+
+/// The stylesheet of all pages.
+pub(super) const STYLESHEET: &str = include_str!("../templates/style.css");
+
+/// What all pages share.
+#[derive(Debug)]
+pub struct Site {
+    /// Where the endpoints live.
+    pub prefix: String,
+    /// Where the stylesheet is; changes with its content, so that browsers may keep it.
+    pub stylesheet: String,
+}
+
+impl Site {
+    pub(super) fn new(prefix: &str) -> Self {
+        let hash = digest::digest(&digest::SHA256, STYLESHEET.as_bytes());
+        let version = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..6]);
+        Self { prefix: prefix.to_owned(), stylesheet: format!("{prefix}/style.css?v={version}") }
+    }
+}
+
+/// What stands around a page's own matter.
+#[derive(Debug)]
+pub struct Frame {
+    /// What all pages share.
+    pub site: Arc<Site>,
+    /// Who is signed in.
+    pub who: Option<String>,
+    /// Where the person first wanted to go.
+    pub retour: Option<LocalPath>,
+    /// What went wrong with the form.
+    pub complaint: Option<Complaint>,
+}
+
+/// What went wrong, as the person reads it above the form.
+#[derive(Debug, Default)]
+pub struct Complaint {
+    /// In a few words.
+    pub title: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// The same, point by point.
+    pub points: Vec<String>,
+    /// The form's field that is wrong.
+    pub field: Option<&'static str>,
+    /// The request's id, to be read over the phone.
+    pub request_id: String,
+}
+
+impl Frame {
+    fn is_wrong(&self, field: &str) -> bool {
+        self.complaint.as_ref().and_then(|complaint| complaint.field) == Some(field)
+    }
+
+    /// Read by a screen reader with the field: its hint, and the error where there is one.
+    fn described_by(&self, field: &str) -> String {
+        if self.is_wrong(field) { format!("{field}-aide {field}-erreur") } else { format!("{field}-aide") }
+    }
+
+    fn error(&self) -> &str {
+        self.complaint.as_ref().map_or("", |complaint| complaint.title.as_str())
+    }
+}
+
+/// A page with a form.
+#[derive(Debug)]
+pub enum Page {
+    /// The home page of one who is not signed in.
+    SignIn(SignInPage),
+    /// The home page of one who is at a Caf.
+    Home(HomePage),
+    /// Changing the password.
+    Password(PasswordPage),
+    /// Choosing a Caf.
+    Caf(CafPage),
+    /// Typing the identifiant de communication.
+    Establishment(EstablishmentPage),
+    /// Leaving.
+    Leave(LeavePage),
+}
+
+/// The home page of one who is not signed in.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "connexion.html")]
+pub struct SignInPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// What was typed.
+    pub identifiant: String,
+    /// How long a session lives without action, where one has just ended.
+    pub expired: Option<String>,
+}
+
+/// The home page of one who is at a Caf.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "accueil.html")]
+pub struct HomePage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The Caf's name.
+    pub caf: String,
+    /// Whether there are other Cafs.
+    pub several: bool,
+    /// Days until the password falls due, where they are few.
+    pub days_left: Option<u32>,
+}
+
+/// Changing the password.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "mot-de-passe.html")]
+pub struct PasswordPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// What was typed; asked for where nobody is signed in.
+    pub identifiant: String,
+    /// Why it must be changed, where it must.
+    pub due: Option<PasswordDue>,
+    /// Fewest characters.
+    pub min_length: usize,
+    /// Former passwords that may not be taken again.
+    pub history: usize,
+    /// How long a password lives.
+    pub max_age: String,
+}
+
+/// Why a password must be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordDue {
+    /// It is too old.
+    Old,
+    /// It was given by a Caf, or a Caf asked for it.
+    Provisional,
+}
+
+/// Choosing a Caf.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "caf.html")]
+pub struct CafPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// Code and name of each.
+    pub cafs: Vec<(String, String)>,
+    /// The code of the one where the person is.
+    pub current: Option<String>,
+}
+
+/// Typing the identifiant de communication.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "etablissement.html")]
+pub struct EstablishmentPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The Caf's name.
+    pub caf: String,
+    /// Whom to ask there.
+    pub contact: String,
+    /// The SIRET that this Caf does not know.
+    pub siret: String,
+    /// Whether there are other Cafs.
+    pub several: bool,
+    /// What was typed.
+    pub typed: String,
+}
+
+/// Leaving.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "quitter.html")]
+pub struct LeavePage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The Caf that is left for another; none where the session ends.
+    pub caf: Option<String>,
+}
+
+/// What went wrong where there is no form to show again.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "probleme.html")]
+pub(super) struct ProblemPage {
+    pub(super) frame: Frame,
+    pub(super) suite: Option<String>,
+}
+
+impl Page {
+    /// With what went wrong.
+    #[must_use]
+    pub fn complaining(mut self, complaint: Complaint) -> Self {
+        self.frame_mut().complaint = Some(complaint);
+        self
+    }
+
+    /// The form's field that a refusal is about.
+    pub fn wrong_field(&self, cause: &Cause) -> Option<&'static str> {
+        match (cause, self) {
+            (Cause::Body(BodyError::Field { name, .. }), _) => Some(name),
+            (Cause::Credentials, Self::SignIn(_)) => Some("mot_de_passe"),
+            (Cause::Credentials, Self::Password(_)) => Some("mot_de_passe_actuel"),
+            (Cause::Rules { broken, .. }, _) if **broken == [PasswordRule::Confirmation] => {
+                Some("confirmation")
+            }
+            (Cause::Rules { .. }, _) => Some("nouveau_mot_de_passe"),
+            (Cause::Unknown { .. } | Cause::Barred { .. }, _) => Some("identifiant_communication"),
+            (Cause::NotGranted(_), _) => Some("caf"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn html(&self) -> String {
+        rendered(match self {
+            Self::SignIn(page) => page.render(),
+            Self::Home(page) => page.render(),
+            Self::Password(page) => page.render(),
+            Self::Caf(page) => page.render(),
+            Self::Establishment(page) => page.render(),
+            Self::Leave(page) => page.render(),
+        })
+    }
+
+    fn frame_mut(&mut self) -> &mut Frame {
+        match self {
+            Self::SignIn(page) => &mut page.frame,
+            Self::Home(page) => &mut page.frame,
+            Self::Password(page) => &mut page.frame,
+            Self::Caf(page) => &mut page.frame,
+            Self::Establishment(page) => &mut page.frame,
+            Self::Leave(page) => &mut page.frame,
+        }
+    }
+}
+
+impl ProblemPage {
+    pub(super) fn html(&self) -> String {
+        rendered(self.render())
+    }
+}
+
+impl PasswordPage {
+    fn remaining(&self) -> Option<String> {
+        (self.history > 0).then(|| french::plural(self.history as u64, "dernier"))
+    }
+}
+
+/// Writing to memory does not fail.
+fn rendered(page: askama::Result<String>) -> String {
+    page.unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be rendered");
+        String::new()
+    })
+}
+
+#[cfg(test)]
+mod tests;

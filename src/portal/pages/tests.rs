@@ -1,0 +1,102 @@
+//! Every template, with values that would break out of it if they could.
+
+use super::*;
+
+const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=y>&amp;{{7*7}}{% raw %}";
+
+fn frame(complaint: Option<Complaint>) -> Frame {
+    Frame {
+        site: Arc::new(Site::new("/portail")),
+        who: Some(HOSTILE.to_owned()),
+        retour: LocalPath::parse("/a?\"'><script>alert(1)</script>"),
+        complaint,
+    }
+}
+
+fn complaint() -> Option<Complaint> {
+    Some(Complaint {
+        title: HOSTILE.to_owned(),
+        detail: HOSTILE.to_owned(),
+        points: vec![HOSTILE.to_owned()],
+        field: Some("identifiant"),
+        request_id: HOSTILE.to_owned(),
+    })
+}
+
+fn hostile_pages() -> Vec<(&'static str, String)> {
+    let said = || HOSTILE.to_owned();
+    let framed = || frame(complaint());
+    let pages = [
+        (
+            "connexion",
+            Page::SignIn(SignInPage { frame: framed(), identifiant: said(), expired: Some(said()) }),
+        ),
+        (
+            "expirée",
+            Page::SignIn(SignInPage { frame: frame(None), identifiant: said(), expired: Some(said()) }),
+        ),
+        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true, days_left: Some(1) })),
+        (
+            "mot de passe",
+            Page::Password(PasswordPage {
+                frame: Frame { who: None, ..framed() },
+                identifiant: said(),
+                due: Some(PasswordDue::Old),
+                min_length: 8,
+                history: 5,
+                max_age: said(),
+            }),
+        ),
+        ("caf", Page::Caf(CafPage { frame: framed(), cafs: vec![(said(), said())], current: Some(said()) })),
+        (
+            "établissement",
+            Page::Establishment(EstablishmentPage {
+                frame: framed(),
+                caf: said(),
+                contact: said(),
+                siret: said(),
+                several: true,
+                typed: said(),
+            }),
+        ),
+        ("quitter", Page::Leave(LeavePage { frame: framed(), caf: Some(said()) })),
+    ];
+    let problem = ProblemPage { frame: framed(), suite: Some(said()) };
+    let mut html: Vec<_> = pages.into_iter().map(|(name, page)| (name, page.html())).collect();
+    html.push(("problème", problem.html()));
+    html
+}
+
+#[test]
+fn nothing_breaks_out_of_a_page() {
+    for (name, html) in hostile_pages() {
+        assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"), "{name}");
+        assert!(html.contains("&#60;script&#62;"), "{name} shows nothing of it");
+        for broken in ["<script", "<img", "\"'>", "'><", "49"] {
+            assert!(!html.contains(broken), "{name} holds {broken}:\n{html}");
+        }
+    }
+}
+
+#[test]
+fn every_page_has_one_heading_a_title_of_its_own_and_no_inline_style_or_script() {
+    let pages = hostile_pages();
+    for (name, html) in &pages {
+        assert_eq!(html.matches("<h1>").count(), 1, "{name}");
+        assert!(!html.contains(" style=") && !html.contains("<style"), "{name}");
+        assert!(html.matches("<label for=").count() >= html.matches("required").count(), "{name}");
+    }
+    let titles: std::collections::HashSet<_> = pages
+        .iter()
+        .filter(|(name, _)| *name != "expirée")
+        .map(|(_, html)| html.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()))
+        .collect();
+    assert_eq!(titles.len(), pages.len() - 1);
+}
+
+#[test]
+fn the_stylesheet_is_found_under_the_prefix_by_its_content() {
+    let site = Site::new("/porte");
+    assert!(site.stylesheet.starts_with("/porte/style.css?v="));
+    assert!(!STYLESHEET.contains("url(") && !STYLESHEET.contains("@import"));
+}

@@ -1,0 +1,31 @@
+//! Signing in (rule 1).
+
+use super::fields::Fields;
+use super::reply::Outcome;
+use super::{Portal, Refusal, Visit, home};
+use crate::domain::LocalPath;
+
+pub(super) async fn post(
+    portal: &Portal,
+    visit: &Visit,
+    mut fields: Fields,
+    retour: Option<LocalPath>,
+) -> Result<Outcome, Refusal> {
+    let typed = fields.peek("identifiant").unwrap_or_default().to_owned();
+    let form = || home::sign_in(portal, visit, retour, typed);
+    let both = fields.text("identifiant").and_then(|name| Ok((name, fields.secret("mot_de_passe")?)));
+    let (identifiant, password) = match both {
+        Ok(both) => both,
+        Err(error) => return Err(Refusal::from(error).again(form())),
+    };
+    match portal.desk.sign_in(&identifiant, password, &visit.place).await {
+        Ok(entered) => {
+            // The browser forgets the former session: nobody else shall find it open.
+            if let Some(former) = &visit.session {
+                portal.desk.sign_out(former).await.map_err(|error| portal.cause(error))?;
+            }
+            Ok(Outcome::Entered(entered))
+        }
+        Err(error) => Err(Refusal::from(portal.cause(error)).again(form())),
+    }
+}

@@ -1,0 +1,9 @@
+//! Ending the session.
+
+use super::reply::Outcome;
+use super::{Portal, Refusal, Visit};
+
+pub(super) async fn post(portal: &Portal, visit: &Visit) -> Result<Outcome, Refusal> {
+    portal.desk.sign_out(visit.known()?).await.map_err(|error| portal.cause(error))?;
+    Ok(Outcome::Left)
+}
