@@ -1,5 +1,6 @@
 //! octroi
 pub mod account;
+pub mod admin;
 pub mod config;
 pub mod domain;
 pub mod entry;
