@@ -1,6 +1,7 @@
 //! octroi
 pub mod account;
 pub mod admin;
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod entry;
