@@ -2,6 +2,7 @@
 pub mod account;
 pub mod admin;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod entry;
