@@ -4,6 +4,7 @@
 //! upkeep, the admin API, the demonstration) runs on one background runtime.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub struct App {
     sessions: Arc<Sessions>,
     drain: Drain,
     admin: AdminTask,
+    addresses: Vec<SocketAddr>,
     /// The registry of habilitations, for those who fill it at start.
     pub registry: Arc<Registry>,
     /// The hashing pool.
@@ -99,6 +101,7 @@ pub fn background() -> io::Result<Runtime> {
 
 /// The operator's listener, and how to end it.
 struct AdminTask {
+    address: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -121,7 +124,7 @@ impl App {
         let tls = certificate.as_ref().map(Certificate::server_config);
         let admin = start_admin(&background, &config, &clock, &services)?;
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
-        for address in addresses {
+        for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
         }
 
@@ -133,7 +136,17 @@ impl App {
         }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, admin, registry, hasher })
+        Ok(Self { background, workers, sessions, drain, admin, addresses, registry, hasher })
+    }
+
+    /// Where the public listeners are.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the operator's listener is.
+    pub fn admin_address(&self) -> &str {
+        &self.admin.address
     }
 
     /// Runs work of a caller's on the background runtime.
@@ -175,11 +188,7 @@ async fn stop_signal() -> io::Result<&'static str> {
     })
 }
 
-fn open_store(
-    store: &config::Store,
-    clock: &Clock,
-    cache: &Arc<SessionCache>,
-) -> Result<Stores, StoreError> {
+fn open_store(store: &config::Store, clock: &Clock, cache: &Arc<SessionCache>) -> Result<Stores, StoreError> {
     if let config::Store::Redis(url) = store {
         let (redis, link) = store::redis::Redis::new(url, clock.clone(), Arc::clone(cache))?;
         tokio::spawn(link);
@@ -220,8 +229,7 @@ impl Services {
             clock.clone(),
             account_policy(config),
         ));
-        let sessions =
-            Arc::new(Sessions::new(stores.sessions, cache, clock.clone(), session_policy(config)));
+        let sessions = Arc::new(Sessions::new(stores.sessions, cache, clock.clone(), session_policy(config)));
         let signer = Arc::new(Signer::new(stores.keys, clock.clone()));
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
         let gatekeeper = Arc::new(Gatekeeper::new(
@@ -263,11 +271,12 @@ fn start_admin(
     services: &Services,
 ) -> Result<AdminTask, StartError> {
     let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
+    let address = listener.address();
     let router = admin::router(admin::State {
         registry: Arc::clone(&services.registry),
         clock: clock.clone(),
         rehearsal: config.rehearsal.is_some(),
-        health: Arc::clone(&services.health),
+        ready: readiness(&services.health),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
     });
     let (stop, stopped) = oneshot::channel();
@@ -279,7 +288,15 @@ fn start_admin(
             tracing::error!(%error, "the admin listener failed");
         }
     });
-    Ok(AdminTask { stop, task })
+    Ok(AdminTask { address, stop, task })
+}
+
+fn readiness(health: &Arc<dyn Health>) -> Arc<admin::Readiness> {
+    let health = Arc::clone(health);
+    Arc::new(move || {
+        let reachable = health.is_reachable();
+        if reachable { Vec::new() } else { vec!["the store is out of reach".to_owned()] }
+    })
 }
 
 fn account_policy(config: &Config) -> account::Policy {

@@ -62,6 +62,9 @@
 //! 8. *Belonging*: a forwarded request belongs to one Caf and reaches no other Caf's backend.
 
 pub mod account;
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;

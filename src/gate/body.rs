@@ -10,7 +10,6 @@ use http_body_util::Full;
 use crate::forward::{BackendBody, BoxError};
 
 /// A response's body.
-#[derive(Debug)]
 pub enum Body {
     /// A page, a state or a problem.
     Own(Full<Bytes>),

@@ -7,11 +7,8 @@ pub mod redis;
 #[cfg(test)]
 mod tests;
 
-use async_trait::async_trait;
-
 /// Whether a store can be worked with, for `/readyz`.
-#[async_trait]
 pub trait Health: Send + Sync {
     /// Whether it answers now.
-    async fn is_reachable(&self) -> bool;
+    fn is_reachable(&self) -> bool;
 }

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
@@ -120,10 +119,9 @@ impl Inner {
     }
 }
 
-#[async_trait]
 impl Health for Embedded {
-    async fn is_reachable(&self) -> bool {
-        self.read(|_| Ok(())).await.is_ok()
+    fn is_reachable(&self) -> bool {
+        self.0.database.begin_read().is_ok()
     }
 }
 

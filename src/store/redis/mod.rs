@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
-use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use secrecy::SecretString;
@@ -76,9 +75,8 @@ impl Redis {
     }
 }
 
-#[async_trait]
 impl Health for Redis {
-    async fn is_reachable(&self) -> bool {
+    fn is_reachable(&self) -> bool {
         self.connection().is_ok()
     }
 }

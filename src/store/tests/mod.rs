@@ -22,7 +22,7 @@ async fn connected(server: &RedisServer) -> (Arc<Redis>, Arc<SessionCache>) {
     let url = SecretString::from(server.url());
     let (store, link) = Redis::new(&url, clock, Arc::clone(&cache)).expect("a store");
     tokio::spawn(link);
-    eventually("redis is reached", async || super::Health::is_reachable(&*store).await).await;
+    eventually("redis is reached", async || super::Health::is_reachable(&*store)).await;
     (store, cache)
 }
 

@@ -1,0 +1,89 @@
+//! One account at a time: shown, made, changed, removed.
+
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{AccountQuery, AccountView, AccountsPage, BadRow, Problem, State, answer};
+use crate::account::{Account, EnrolError, NewAccount, UpdateError};
+use crate::domain::Identifiant;
+
+const DEFAULT_LIMIT: usize = 100;
+const LARGEST_LIMIT: usize = 10_000;
+
+pub(super) async fn list(state: &State, query: &AccountQuery) -> Result<Response, Problem> {
+    let page = query.page.unwrap_or(1);
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if page == 0 || !(1..=LARGEST_LIMIT).contains(&limit) {
+        let detail = "page counts from 1, limit goes from 1 to 10000";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
+    let mut accounts = state.registry.accounts.list().await?;
+    accounts.retain(|account| {
+        query.caf.is_none_or(|caf| account.cafs.contains(&caf))
+            && query.status.is_none_or(|status| account.status == status)
+    });
+    let total = accounts.len();
+    let shown = accounts.into_iter().skip((page - 1).saturating_mul(limit)).take(limit);
+    let accounts = shown.map(|account| view(state, account)).collect();
+    Ok(answer::ok(AccountsPage { accounts, total, page, limit }))
+}
+
+pub(super) async fn create(state: &State, new: NewAccount) -> Result<Response, Problem> {
+    let name = new.identifiant.clone();
+    let enrolled = state.registry.accounts.enrol(vec![new]).await.map_err(|error| match &error {
+        EnrolError::Taken(_) => {
+            let row = BadRow {
+                line: None,
+                field: Some("identifiant".to_owned()),
+                reason: "this account exists already".to_owned(),
+            };
+            Problem::new(StatusCode::CONFLICT, format!("{name} exists already")).with_errors(vec![row])
+        }
+        _ => error.into(),
+    })?;
+    let Some(enrolled) = enrolled.into_iter().next() else {
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no account was made"));
+    };
+    Ok(answer::created(with_password(state, enrolled.account, enrolled.provisional.as_ref())))
+}
+
+pub(super) async fn show(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    let account = state.registry.accounts.find(of).await?.ok_or(UpdateError::Unknown)?;
+    Ok(answer::ok(view(state, account)))
+}
+
+pub(super) async fn suspend(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    Ok(answer::ok(view(state, state.registry.suspend(of).await?)))
+}
+
+pub(super) async fn reactivate(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    Ok(answer::ok(view(state, state.registry.accounts.reactivate(of).await?)))
+}
+
+pub(super) async fn reset_password(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    let (account, provisional) = state.registry.reset_password(of).await?;
+    Ok(answer::ok(with_password(state, account, Some(&provisional))))
+}
+
+pub(super) async fn force_change(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    Ok(answer::ok(view(state, state.registry.accounts.force_change(of).await?)))
+}
+
+pub(super) async fn unlock(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    Ok(answer::ok(view(state, state.registry.accounts.unlock(of).await?)))
+}
+
+pub(super) async fn delete(state: &State, of: &Identifiant) -> Result<Response, Problem> {
+    state.registry.delete(of).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn view(state: &State, account: Account) -> AccountView {
+    AccountView::new(account, &state.registry.accounts)
+}
+
+fn with_password(state: &State, account: Account, provisional: Option<&SecretString>) -> AccountView {
+    let provisional_password = provisional.map(|password| password.expose_secret().to_owned());
+    AccountView { provisional_password, ..view(state, account) }
+}

@@ -1,0 +1,159 @@
+//! The operations of the admin API, shared by its routes and its clients.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use form_urlencoded::byte_serialize;
+use http::{Method, Request};
+use serde::{Deserialize, Serialize};
+
+use super::{IMPORT_TIMEOUT, Problem, State, TIMEOUT, account, account_import, clock, establishment};
+use crate::account::{NewAccount, Status};
+use crate::domain::{CafCode, Identifiant, Timestamp};
+
+/// One operation.
+#[derive(Debug)]
+pub enum Command {
+    /// Shows accounts.
+    ListAccounts(AccountQuery),
+    /// Makes one.
+    CreateAccount(Box<NewAccount>),
+    /// Shows one.
+    ShowAccount(Identifiant),
+    /// Makes those of a file in JSON Lines, all or none.
+    ImportAccounts {
+        /// The file.
+        rows: Body,
+        /// Only says what would be done.
+        dry_run: bool,
+    },
+    /// Closes one and ends its sessions.
+    SuspendAccount(Identifiant),
+    /// Opens a suspended one again.
+    ReactivateAccount(Identifiant),
+    /// Gives one a provisional password and ends its sessions.
+    ResetPassword(Identifiant),
+    /// Asks for a change of password.
+    ForceChange(Identifiant),
+    /// Lifts the lock that wrong passwords brought.
+    UnlockAccount(Identifiant),
+    /// Removes one and ends its sessions.
+    DeleteAccount(Identifiant),
+    /// Shows what Cafs know.
+    ListEstablishments,
+    /// Adds the establishments of a file in JSON Lines, all or none.
+    ImportEstablishments {
+        /// The file.
+        rows: Body,
+        /// Only says what would be done.
+        dry_run: bool,
+    },
+    /// Shows the clock of a rehearsal.
+    ShowClock,
+    /// Moves it.
+    SetClock(Timestamp),
+}
+
+/// Which accounts are shown.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountQuery {
+    /// Those that may declare to this Caf.
+    #[serde(default)]
+    pub caf: Option<CafCode>,
+    /// Those of this status.
+    #[serde(default)]
+    pub status: Option<Status>,
+    /// Page, from 1.
+    #[serde(default)]
+    pub page: Option<usize>,
+    /// Most accounts on a page: 100 where it is not told, 10,000 at most.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+impl Command {
+    /// The request that asks a gateway for this operation; its target is a path and query.
+    pub fn into_request(self) -> Result<Request<Body>, http::Error> {
+        let (method, target, body) = match self {
+            Self::ListAccounts(query) => (Method::GET, query.target(), Body::empty()),
+            Self::CreateAccount(new) => (Method::POST, "/v1/accounts".to_owned(), json(&new)),
+            Self::ImportAccounts { rows, dry_run } => (Method::POST, import("accounts", dry_run), rows),
+            Self::ShowAccount(of) => (Method::GET, one(&of, ""), Body::empty()),
+            Self::DeleteAccount(of) => (Method::DELETE, one(&of, ""), Body::empty()),
+            Self::SuspendAccount(of) => (Method::POST, one(&of, "/suspend"), Body::empty()),
+            Self::ReactivateAccount(of) => (Method::POST, one(&of, "/reactivate"), Body::empty()),
+            Self::ResetPassword(of) => (Method::POST, one(&of, "/reset-password"), Body::empty()),
+            Self::ForceChange(of) => (Method::POST, one(&of, "/force-change"), Body::empty()),
+            Self::UnlockAccount(of) => (Method::POST, one(&of, "/unlock"), Body::empty()),
+            Self::ListEstablishments => (Method::GET, "/v1/establishments".to_owned(), Body::empty()),
+            Self::ImportEstablishments { rows, dry_run } => {
+                (Method::POST, import("establishments", dry_run), rows)
+            }
+            Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
+            Self::SetClock(now) => (Method::PUT, "/v1/clock".to_owned(), json(&super::ClockView { now })),
+        };
+        Request::builder().method(method).uri(target).header("content-type", "application/json").body(body)
+    }
+
+    /// Longest that it may take.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Self::ImportAccounts { .. } | Self::ImportEstablishments { .. } => IMPORT_TIMEOUT,
+            _ => TIMEOUT,
+        }
+    }
+
+    pub(super) async fn execute(self, state: &State) -> Result<Response, Problem> {
+        match self {
+            Self::ListAccounts(query) => account::list(state, &query).await,
+            Self::CreateAccount(new) => account::create(state, *new).await,
+            Self::ShowAccount(of) => account::show(state, &of).await,
+            Self::ImportAccounts { rows, dry_run } => account_import::run(state, rows, dry_run).await,
+            Self::SuspendAccount(of) => account::suspend(state, &of).await,
+            Self::ReactivateAccount(of) => account::reactivate(state, &of).await,
+            Self::ResetPassword(of) => account::reset_password(state, &of).await,
+            Self::ForceChange(of) => account::force_change(state, &of).await,
+            Self::UnlockAccount(of) => account::unlock(state, &of).await,
+            Self::DeleteAccount(of) => account::delete(state, &of).await,
+            Self::ListEstablishments => establishment::list(state).await,
+            Self::ImportEstablishments { rows, dry_run } => establishment::import(state, rows, dry_run).await,
+            Self::ShowClock => clock::show(state),
+            Self::SetClock(now) => clock::set(state, now),
+        }
+    }
+}
+
+impl AccountQuery {
+    fn target(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new("/v1/accounts?".to_owned());
+        let status = self.status.map(|status| match status {
+            Status::Active => "active".to_owned(),
+            Status::Suspended => "suspended".to_owned(),
+        });
+        let pairs = [
+            ("caf", self.caf.map(String::from)),
+            ("status", status),
+            ("page", self.page.map(|page| page.to_string())),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ];
+        query.extend_pairs(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        query.finish()
+    }
+}
+
+fn json(value: &impl Serialize) -> Body {
+    // What is given are plain structs of text, whose serialisation cannot fail.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+fn import(what: &str, dry_run: bool) -> String {
+    format!("/v1/{what}/import?dry_run={dry_run}")
+}
+
+/// An address may hold `/`, `?`, `#` and `%` before its `@` (RFC 5322 section 3.2.3).
+fn one(identifiant: &Identifiant, action: &str) -> String {
+    let name: String = byte_serialize(identifiant.as_str().as_bytes()).collect();
+    format!("/v1/accounts/{name}{action}")
+}

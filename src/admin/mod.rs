@@ -1,0 +1,70 @@
+//! The operator's side: health, and the habilitations as those who manage them see them.
+//!
+//! Every operation is one variant of [`Command`]. A client turns it into a request with
+//! [`Command::into_request`]; the routes here turn that request back into the same variant and execute it.
+//! What is answered is told by the types of `answer`, what is refused by [`Problem`].
+
+mod account;
+mod account_import;
+mod answer;
+mod clock;
+mod command;
+mod establishment;
+#[cfg(test)]
+pub(crate) mod fakes;
+mod guard;
+mod health;
+mod import;
+mod listen;
+mod problem;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{CafCode, Clock};
+use crate::entry::Registry;
+
+pub use answer::{
+    AccountView, AccountsImported, AccountsPage, ClockView, EstablishmentsImported, EstablishmentsList,
+    Provisional,
+};
+pub use command::{AccountQuery, Command};
+pub use listen::{Listener, serve};
+pub use problem::{BadRow, Problem};
+pub use route::router;
+
+/// Largest import, in bytes.
+pub const IMPORT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Longest that an import may take: provisional passwords cost some 20 ms each to hash.
+pub const IMPORT_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// Longest that anything else may take.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the gateway should get no traffic now, in words for an operator; nothing when it is ready.
+pub type Readiness = dyn Fn() -> Vec<String> + Send + Sync;
+
+/// What the operator's side works with.
+#[derive(Clone)]
+pub struct State {
+    /// All habilitations.
+    pub registry: Arc<Registry>,
+    /// The time, which a rehearsal may move.
+    pub clock: Clock,
+    /// Whether this is a rehearsal.
+    pub rehearsal: bool,
+    /// Whether the gateway is ready for traffic.
+    pub ready: Arc<Readiness>,
+    /// Codes and names of the Cafs of the configuration.
+    pub known_cafs: Vec<(CafCode, String)>,
+}
+
+impl State {
+    fn knows(&self, caf: CafCode) -> bool {
+        self.known_cafs.iter().any(|(code, _)| *code == caf)
+    }
+}

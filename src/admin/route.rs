@@ -1,0 +1,164 @@
+//! Paths and methods, each turned into the [`Command`] it asks for, and the layers around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Path, Query, Request, State as Shared};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::import::{self, Fault, Fields};
+use super::{
+    AccountQuery, Command, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT, account_import, guard,
+    health, problem,
+};
+use crate::account::NewAccount;
+use crate::domain::{Identifiant, Timestamp};
+
+/// Largest body of anything but an import, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// The admin API.
+pub fn router(state: State) -> Router {
+    let imports = Router::new()
+        .route("/v1/accounts/import", post(import_accounts))
+        .route("/v1/establishments/import", post(import_establishments));
+    let others = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
+        .route("/v1/accounts", get(list_accounts).post(create_account))
+        .route("/v1/accounts/{identifiant}", show_or_delete())
+        .route("/v1/accounts/{identifiant}/suspend", on_account(Command::SuspendAccount))
+        .route("/v1/accounts/{identifiant}/reactivate", on_account(Command::ReactivateAccount))
+        .route("/v1/accounts/{identifiant}/reset-password", on_account(Command::ResetPassword))
+        .route("/v1/accounts/{identifiant}/force-change", on_account(Command::ForceChange))
+        .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
+        .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
+        .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
+    bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
+        .merge(bounded(others, BODY_LIMIT, TIMEOUT))
+        // The last layer is the outermost: errors of all others are dressed as problems.
+        .layer(from_fn(note))
+        .layer(from_fn(guard::refuse_browsers))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn(problem::dress))
+        .with_state(Arc::new(state))
+}
+
+type Gateway = Shared<Arc<State>>;
+
+fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Arc<State>> {
+    routes
+        .layer(RequestBodyLimitLayer::new(body))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time))
+}
+
+/// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
+/// and its sessions open.
+async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Response {
+    let command = match command {
+        Ok(command) => command,
+        Err(problem) => return problem.into_response(),
+    };
+    match tokio::spawn(async move { command.execute(&state).await }).await {
+        Ok(done) => done.unwrap_or_else(Problem::into_response),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn on_account(command: fn(Identifiant) -> Command) -> MethodRouter<Arc<State>> {
+    post(move |state: Gateway, Path(name): Path<String>| run(state, named(&name).map(command)))
+}
+
+fn show_or_delete() -> MethodRouter<Arc<State>> {
+    let show = |state: Gateway, Path(name): Path<String>| run(state, named(&name).map(Command::ShowAccount));
+    let delete =
+        |state: Gateway, Path(name): Path<String>| run(state, named(&name).map(Command::DeleteAccount));
+    get(show).delete(delete)
+}
+
+async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {
+    let command = query.map(|Query(query)| Command::ListAccounts(query));
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn create_account(state: Gateway, body: Body) -> Response {
+    let parse = |fields| account_import::parse(&state, fields);
+    let new: Result<NewAccount, Problem> = object(body, parse).await;
+    let command = new.map(|new| Command::CreateAccount(Box::new(new)));
+    run(state, command).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn import_accounts(
+    state: Gateway,
+    query: Result<Query<ImportQuery>, QueryRejection>,
+    rows: Body,
+) -> Response {
+    let command = query.map(|Query(query)| Command::ImportAccounts { rows, dry_run: query.dry_run });
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn import_establishments(
+    state: Gateway,
+    query: Result<Query<ImportQuery>, QueryRejection>,
+    rows: Body,
+) -> Response {
+    let command = query.map(|Query(query)| Command::ImportEstablishments { rows, dry_run: query.dry_run });
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn set_clock(state: Gateway, body: Body) -> Response {
+    let parse = |mut fields: Fields| match (fields.required("now"), fields.finish()) {
+        (Some(now), faults) if faults.is_empty() => Ok(now),
+        (_, faults) => Err(faults),
+    };
+    let now: Result<Timestamp, Problem> = object(body, parse).await;
+    run(state, now.map(Command::SetClock)).await
+}
+
+fn named(text: &str) -> Result<Identifiant, Problem> {
+    let parsed = text.parse::<Identifiant>();
+    parsed.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// What a body of one JSON object asks for.
+async fn object<T>(body: Body, parse: impl FnOnce(Fields) -> Result<T, Vec<Fault>>) -> Result<T, Problem> {
+    let text = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| import::broken(&error))?;
+    let fields = Fields::parse(&text).map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, fault.reason))?;
+    parse(fields).map_err(|faults| {
+        let errors = faults.into_iter().map(|fault| fault.on(None)).collect();
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "some values are wrong").with_errors(errors)
+    })
+}
+
+fn bad_query(rejection: &QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
+}
+
+/// A line for each change that was asked for; the route, not the path, which names an account.
+async fn note(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    if let Some(route) = route.filter(|_| method != Method::GET && method != Method::HEAD) {
+        let status = response.status().as_u16();
+        tracing::info!(listener = "admin", %method, route = route.as_str(), status, "change asked for");
+    }
+    response
+}

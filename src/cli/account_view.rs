@@ -1,0 +1,118 @@
+//! Accounts, and what was done with them, in words and tables.
+
+use std::io::{self, Write};
+
+use super::output::{Table, count, date, printable};
+use crate::account::Status;
+use crate::admin::{AccountView, AccountsImported, AccountsPage};
+use crate::domain::{CafCode, Identifiant, Timestamp};
+
+pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
+    if page.accounts.is_empty() {
+        let beyond = if page.total > 0 { " on this page" } else { "" };
+        return writeln!(out, "There is no such account{beyond}.");
+    }
+    let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD UNTIL", "LAST SIGN-IN"]);
+    for account in &page.accounts {
+        let until =
+            if account.must_change { "to be changed".to_owned() } else { date(account.password_expires_at) };
+        table.row([
+            account.identifiant.to_string(),
+            account.siret.to_string(),
+            status(account.status).to_owned(),
+            codes(&account.cafs),
+            until,
+            last(account.last_sign_in),
+        ]);
+    }
+    table.write(out)?;
+    if page.total > page.accounts.len() {
+        writeln!(out, "\n{} of {}; see --page.", page.accounts.len(), count(page.total, "account"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn one(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    let line = |out: &mut dyn Write, what: &str, value: &str| {
+        writeln!(out, "{what:20}{}", if value.is_empty() { "-".to_owned() } else { printable(value) })
+    };
+    line(out, "Identifiant", account.identifiant.as_str())?;
+    line(out, "ESAT", &account.nom)?;
+    line(out, "SIRET", account.siret.as_str())?;
+    line(out, "Cafs", &codes(&account.cafs))?;
+    line(out, "Managed by", account.home_caf.as_ref().map_or("", CafCode::as_str))?;
+    line(out, "Status", status(account.status))?;
+    line(out, "Password changed", &date(account.password_changed_at))?;
+    line(out, "Password until", &date(account.password_expires_at))?;
+    line(out, "To be changed", if account.must_change { "yes" } else { "no" })?;
+    line(out, "Last sign-in", &last(account.last_sign_in))
+}
+
+pub(super) fn created(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} was created.", account.identifiant)?;
+    provisional(account, out)
+}
+
+pub(super) fn reset(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "The password of {} was reset; its sessions ended.", account.identifiant)?;
+    provisional(account, out)
+}
+
+pub(super) fn suspended(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} is suspended; its sessions ended.", account.identifiant)
+}
+
+pub(super) fn reactivated(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} is active again.", account.identifiant)
+}
+
+pub(super) fn change_forced(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} must change its password at the next sign-in or entry to a Caf.", account.identifiant)
+}
+
+pub(super) fn unlocked(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} is unlocked.", account.identifiant)
+}
+
+pub(super) fn deleted(identifiant: &Identifiant, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{identifiant} was deleted; its sessions ended.")
+}
+
+pub(super) fn imported(done: &AccountsImported, out: &mut dyn Write) -> io::Result<()> {
+    let accounts = count(done.created, "account");
+    if done.dry_run {
+        return writeln!(out, "{accounts} would be created; nothing was changed.");
+    }
+    writeln!(out, "{accounts} created.")?;
+    if done.provisional_passwords.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nProvisional passwords, shown this once:")?;
+    let mut table = Table::new(["IDENTIFIANT", "PASSWORD"]);
+    for one in &done.provisional_passwords {
+        table.row([one.identifiant.to_string(), one.provisional_password.clone()]);
+    }
+    table.write(out)
+}
+
+fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    match &account.provisional_password {
+        Some(password) => writeln!(out, "Provisional password, shown this once: {}", printable(password)),
+        None => Ok(()),
+    }
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+    }
+}
+
+fn codes(cafs: &[CafCode]) -> String {
+    cafs.iter().map(CafCode::as_str).collect::<Vec<_>>().join(",")
+}
+
+fn last(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "never".to_owned(), date)
+}

@@ -1,0 +1,149 @@
+//! One request to a running gateway's admin listener, over TCP or a unix socket.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+/// Where a gateway's admin listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// `http://127.0.0.1:9901`.
+    Tcp {
+        /// Without brackets.
+        host: String,
+        port: u16,
+        /// As the `Host` header tells it.
+        authority: String,
+    },
+    /// `unix:/run/octroi/admin.sock`.
+    Unix(PathBuf),
+}
+
+/// The text is no address of an admin listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected http://HOST:PORT or unix:/PATH")]
+pub(super) struct InvalidEndpoint;
+
+/// A gateway did not answer. Whether it did what was asked is known only where nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// Nobody listens there, or takes too long to accept; nothing was sent.
+    #[error("no gateway answers at {0} (is it running? see --admin)")]
+    Unreachable(Endpoint),
+    /// The file belongs to another user; nothing was sent.
+    #[error("{0} may not be opened by this user")]
+    Forbidden(Endpoint),
+    /// The connection broke, or what came back was not HTTP.
+    #[error("the gateway at {0} broke off: {1}")]
+    Broken(Endpoint, hyper::Error),
+    /// The answer did not come in time.
+    #[error("the gateway at {0} did not answer within {1:?}")]
+    Late(Endpoint, Duration),
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a gateway that gives up has left to say so.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`.
+pub(super) async fn call(
+    endpoint: &Endpoint,
+    request: Request<Body>,
+    patience: Duration,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let limit = patience + GRACE;
+    match endpoint {
+        Endpoint::Tcp { host, port, .. } => {
+            let stream = connected(endpoint, TcpStream::connect((host.as_str(), *port))).await?;
+            // Without it a body's last packet waits for the acknowledgement of the one before.
+            let _ = stream.set_nodelay(true);
+            timeout(limit, exchange(endpoint, stream, request)).await
+        }
+        Endpoint::Unix(path) => {
+            let stream = connected(endpoint, UnixStream::connect(path)).await?;
+            timeout(limit, exchange(endpoint, stream, request)).await
+        }
+    }
+    .unwrap_or_else(|_| Err(CallError::Late(endpoint.clone(), limit)))
+}
+
+async fn connected<S>(
+    endpoint: &Endpoint,
+    connecting: impl Future<Output = std::io::Result<S>>,
+) -> Result<S, CallError> {
+    match timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(CallError::Forbidden(endpoint.clone()))
+        }
+        _ => Err(CallError::Unreachable(endpoint.clone())),
+    }
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    endpoint: &Endpoint,
+    stream: S,
+    mut request: Request<Body>,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let broken = |error| CallError::Broken(endpoint.clone(), error);
+    request.headers_mut().insert(HOST, endpoint.host());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    driver.abort();
+    Ok((status, body))
+}
+
+impl Endpoint {
+    fn host(&self) -> HeaderValue {
+        let name = match self {
+            Self::Tcp { authority, .. } => authority.parse().ok(),
+            Self::Unix(_) => None,
+        };
+        name.unwrap_or(HeaderValue::from_static("localhost"))
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return if path.has_root() { Ok(Self::Unix(path)) } else { Err(InvalidEndpoint) };
+        }
+        let uri: Uri = text.parse().map_err(|_| InvalidEndpoint)?;
+        let authority = uri.authority().ok_or(InvalidEndpoint)?;
+        let bare = uri.path_and_query().is_none_or(|path| path == "/");
+        if uri.scheme_str() != Some("http") || !bare || authority.as_str().contains('@') {
+            return Err(InvalidEndpoint);
+        }
+        let host = authority.host();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self::Tcp { host: host.to_owned(), port, authority: authority.to_string() })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { authority, .. } => write!(f, "http://{authority}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

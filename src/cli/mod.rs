@@ -1,0 +1,90 @@
+//! The command line: one file a command group.
+//!
+//! What manages habilitations is a client of a running gateway's admin API and of nothing else, so that a
+//! command and a program that calls the API do the same. Exit status: 0 done, 1 refused, 2 used wrongly.
+
+mod account;
+mod account_view;
+mod ask;
+mod check;
+mod client;
+mod clock;
+mod completions;
+mod establishment;
+mod import;
+mod output;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "octroi", version, about = ABOUT, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const ABOUT: &str = "\
+The gateway at the edge of the ESAT extranet: who may pass, to which Caf, and for how long.
+
+Without a command: the embedded default, with demonstration Cafs and accounts,
+on http://127.0.0.1:8080.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    #[command(after_help = "Example:\n  octroi run --config /etc/octroi/octroi.toml")]
+    Run(ConfigFile),
+    /// Check a configuration: say everything that is wrong in it, and where
+    #[command(after_help = "Example:\n  octroi check --config /etc/octroi/octroi.toml")]
+    Check(ConfigFile),
+    /// Manage the accounts of a running gateway
+    #[command(after_help = "Example:\n  octroi account list --caf 921")]
+    Account(account::Args),
+    /// Manage the establishments that the Cafs know
+    #[command(after_help = "Example:\n  octroi establishment import establishments.jsonl --dry-run")]
+    Establishment(establishment::Args),
+    /// Show or move the clock of a gateway in rehearsal
+    #[command(after_help = "Example:\n  octroi clock set 2026-12-01T00:00:00+01:00")]
+    Clock(clock::Args),
+    /// Write a shell's completions to standard output
+    #[command(after_help = "Example:\n  octroi completions bash > /etc/bash_completion.d/octroi")]
+    Completions(completions::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration, in TOML
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Does what the command line asks for.
+pub fn main() -> ExitCode {
+    dispatch(Cli::parse()).unwrap_or_else(|error| {
+        // Whoever read the output has seen enough.
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        let _ = writeln!(io::stderr().lock(), "octroi: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None => run::demo(),
+        Some(Command::Run(file)) => run::run(&file.config),
+        Some(Command::Check(file)) => check::check(&file.config),
+        Some(Command::Account(args)) => account::run(args),
+        Some(Command::Establishment(args)) => establishment::run(args),
+        Some(Command::Clock(args)) => clock::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
+    }
+}

@@ -1,0 +1,62 @@
+//! The gateway itself: the embedded default, or a configuration's.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::app::{self, App};
+use crate::config::{self, Config, Loaded, LogFormat};
+use crate::demo::{self, DemoBackends};
+use crate::telemetry::{self, Style};
+
+/// `octroi` alone.
+pub(super) fn demo() -> anyhow::Result<ExitCode> {
+    let background = app::background()?;
+    let backends = background.block_on(DemoBackends::bind())?;
+    let text = demo::configuration(&backends.addresses()?);
+    let loaded = Config::parse(&text, "the embedded default", config::environment())?;
+    let config = begin(loaded)?;
+    let clock = app::clock(&config);
+    background.spawn(async { backends.serve() });
+    let app = start(background, config, clock.clone())?;
+    app.block_on(demo::fill(&app.registry, &app.hasher, &clock))?;
+    let public = app.addresses().first().map(|address| format!("http://{address}"));
+    demo::announce(&mut io::stdout().lock(), &public.unwrap_or_default(), app.admin_address())?;
+    app.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `octroi run --config F`.
+pub(super) fn run(config: &Path) -> anyhow::Result<ExitCode> {
+    let config = begin(Config::load(config, config::environment())?)?;
+    let clock = app::clock(&config);
+    start(app::background()?, config, clock)?.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(
+    background: tokio::runtime::Runtime,
+    config: Config,
+    clock: crate::domain::Clock,
+) -> anyhow::Result<App> {
+    App::start(background, config, clock).context("octroi could not start")
+}
+
+/// Sets up what the whole process needs, and tells what is strange in the configuration.
+fn begin(loaded: Loaded) -> anyhow::Result<Config> {
+    let Loaded { config, warnings } = loaded;
+    let style = match config.log.format {
+        LogFormat::Auto => Style::Auto,
+        LogFormat::Human => Style::Human,
+        LogFormat::Json => Style::Json,
+    };
+    // Already installed is as good as installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    telemetry::init(&config.log.level, style)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
