@@ -166,7 +166,7 @@ impl Portal {
         let page = self.page_of(stage);
         match (stage, retour) {
             (Some(Stage::Ready(_)), Some(retour)) => retour.to_string(),
-            (Some(Stage::Ready(_)), None) | (_, None) => page.to_owned(),
+            (_, None) => page.to_owned(),
             _ if self.places.elsewhere => page.to_owned(),
             (_, Some(retour)) => format!("{page}?retour={}", encoded(retour.as_str())),
         }
@@ -217,7 +217,7 @@ impl Portal {
             Action::Stylesheet => stylesheet::get(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
-                self.show_elsewhere(action, visit, retour)
+                self.show_elsewhere(action, visit, retour.as_ref())
             }
             _ => match self.form(action, visit, retour) {
                 Some(page) => self.page(&page),
@@ -231,12 +231,12 @@ impl Portal {
         &self,
         action: Action,
         visit: &Visit,
-        retour: Option<LocalPath>,
+        retour: Option<&LocalPath>,
     ) -> Response<Full<Bytes>> {
         match (visit.rendering, action) {
             (Rendering::Page, _) => self.redirection(&self.places.anonymous),
-            (Rendering::Json, Action::SignIn) => home::json(self, visit, retour.as_ref()),
-            (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour.as_ref())),
+            (Rendering::Json, Action::SignIn) => home::json(self, visit, retour),
+            (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour)),
         }
     }
 

@@ -53,10 +53,7 @@ fn accepted(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 fn is_refused(range: &[u8]) -> bool {
     range.split(|byte| *byte == b';').skip(1).any(|parameter| {
-        let weight = match parameter.trim_ascii() {
-            [b'q' | b'Q', b'=', weight @ ..] => weight,
-            _ => return false,
-        };
+        let [b'q' | b'Q', b'=', weight @ ..] = parameter.trim_ascii() else { return false };
         !weight.is_empty() && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
     })
 }

@@ -88,12 +88,11 @@ impl Portal {
         form: Option<Page>,
         suite: Option<String>,
     ) -> Response<Full<Bytes>> {
-        let html = match form {
-            Some(form) => form.complaining(complaint).html(),
-            None => {
-                let frame = Frame { complaint: Some(complaint), ..self.frame(None, None) };
-                ProblemPage { frame, suite }.html()
-            }
+        let html = if let Some(form) = form {
+            form.complaining(complaint).html()
+        } else {
+            let frame = Frame { complaint: Some(complaint), ..self.frame(None, None) };
+            ProblemPage { frame, suite }.html()
         };
         self.html(status, html)
     }

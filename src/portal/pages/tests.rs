@@ -13,19 +13,19 @@ fn frame(complaint: Option<Complaint>) -> Frame {
     }
 }
 
-fn complaint() -> Option<Complaint> {
-    Some(Complaint {
+fn complaint() -> Complaint {
+    Complaint {
         title: HOSTILE.to_owned(),
         detail: HOSTILE.to_owned(),
         points: vec![HOSTILE.to_owned()],
         field: Some("identifiant"),
         request_id: HOSTILE.to_owned(),
-    })
+    }
 }
 
 fn hostile_pages() -> Vec<(&'static str, String)> {
     let said = || HOSTILE.to_owned();
-    let framed = || frame(complaint());
+    let framed = || frame(Some(complaint()));
     let pages = [
         (
             "connexion",
