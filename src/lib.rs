@@ -6,3 +6,4 @@ pub mod entry;
 pub mod establishment;
 pub mod limits;
 pub mod session;
+pub mod store;

@@ -1,0 +1,96 @@
+//! Accounts, by name.
+
+use async_trait::async_trait;
+use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
+
+use super::{Embedded, Failure};
+use crate::account::{Account, AccountStore, Added};
+use crate::domain::{Identifiant, StoreError};
+use crate::store::json::{decode, encode};
+use crate::store::names::doubles;
+
+const ACCOUNTS: TableDefinition<&str, &[u8]> = TableDefinition::new("accounts");
+
+pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(ACCOUNTS)?;
+    Ok(())
+}
+
+#[async_trait]
+impl AccountStore for Embedded {
+    async fn find(&self, identifiant: &Identifiant) -> Result<Option<Account>, StoreError> {
+        let name = identifiant.clone();
+        self.read(move |snapshot| {
+            let stored = snapshot.open_table(ACCOUNTS)?.get(name.as_str())?;
+            Ok(stored.map(|json| account(json.value())).transpose()?)
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        self.read(|snapshot| {
+            let table = snapshot.open_table(ACCOUNTS)?;
+            table.iter()?.map(|row| Ok(account(row?.1.value())?)).collect()
+        })
+        .await
+    }
+
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+        let doubles = doubles(accounts);
+        if !doubles.is_empty() {
+            return Ok(Added::Taken(doubles));
+        }
+        let new: Vec<_> = accounts
+            .iter()
+            .map(|account| Ok((account.identifiant.clone(), encode(account)?)))
+            .collect::<Result<_, StoreError>>()?;
+        self.write(move |transaction| add(transaction, &new)).await
+    }
+
+    async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
+        let read = account.revision;
+        let next = Account { revision: read.saturating_add(1), ..account.clone() };
+        let json = encode(&next)?;
+        self.write(move |transaction| replace(transaction, next.identifiant.as_str(), read, &json)).await
+    }
+
+    async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError> {
+        let name = identifiant.clone();
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(ACCOUNTS)?;
+            Ok(table.remove(name.as_str())?.is_some())
+        })
+        .await
+    }
+}
+
+fn account(json: &[u8]) -> Result<Account, StoreError> {
+    decode("an account", json)
+}
+
+fn add(transaction: &WriteTransaction, new: &[(Identifiant, Vec<u8>)]) -> Result<Added, Failure> {
+    let mut table = transaction.open_table(ACCOUNTS)?;
+    let mut taken = Vec::new();
+    for (name, _) in new {
+        if table.get(name.as_str())?.is_some() {
+            taken.push(name.clone());
+        }
+    }
+    if !taken.is_empty() {
+        return Ok(Added::Taken(taken));
+    }
+    for (name, json) in new {
+        table.insert(name.as_str(), json.as_slice())?;
+    }
+    Ok(Added::All)
+}
+
+fn replace(transaction: &WriteTransaction, name: &str, read: u64, json: &[u8]) -> Result<bool, Failure> {
+    let mut table = transaction.open_table(ACCOUNTS)?;
+    let stored = table.get(name)?.map(|json| account(json.value())).transpose()?;
+    if stored.is_none_or(|stored| stored.revision != read) {
+        return Ok(false);
+    }
+    table.insert(name, json)?;
+    Ok(true)
+}

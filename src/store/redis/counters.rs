@@ -1,0 +1,40 @@
+//! Counted tries: a hash each, changed by one script.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Redis, SCRIPTS};
+use crate::domain::{StoreError, Timestamp};
+use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::store::tally::Rule;
+
+#[async_trait]
+impl Counters for Redis {
+    async fn attempt(&self, key: &str, rule: &AttemptRule, now: Timestamp) -> Result<Attempt, StoreError> {
+        let rule = Rule::from(rule);
+        let arguments = [
+            now.as_millisecond(),
+            rule.max.into(),
+            rule.lockout,
+            rule.grows.into(),
+            rule.longest,
+            rule.memory,
+        ]
+        .map(|number| number.to_string());
+        let arguments = arguments.each_ref().map(|number| number.as_bytes());
+        let (allowed, number): (bool, u64) =
+            self.run(&SCRIPTS.attempt, &self.layout.attempts(key), &arguments).await?;
+        Ok(if allowed {
+            Attempt::Allowed { count: u32::try_from(number).unwrap_or(u32::MAX) }
+        } else {
+            Attempt::Locked { retry_after: Duration::from_millis(number) }
+        })
+    }
+
+    async fn forgive(&self, key: &str) -> Result<(), StoreError> {
+        let mut command = ::redis::cmd("DEL");
+        command.arg(self.layout.attempts(key));
+        self.change(&command).await
+    }
+}

@@ -1,0 +1,165 @@
+//! A Redis server: the store that replicas share.
+//!
+//! One multiplexed connection carries everything, and a supervisor ([`link`]) keeps it: it asks for
+//! tracking before the connection is used, vouches for the session cache for as long as the server
+//! answers on it, and dials again for ever when it breaks. Without a connection every operation fails at
+//! once; with one that went silent, within [`PATIENCE`].
+//!
+//! Each command, script or pipeline stage touches one key:
+//!
+//! | key | type | holds |
+//! |---|---|---|
+//! | `octroi:accounts` | hash | identifiant → account |
+//! | `octroi:establishments` | hash | `921:s:SIRET` and `921:c:IDENTIFIANT` → establishment |
+//! | `octroi:session:ID` | hash | `record`, and `last` action in ms; expires |
+//! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
+//! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
+//! | `octroi:signing-keys` | list | keys, the oldest first |
+//!
+//! Expiry by Redis only cleans: what has ended is judged by the reader, on instants that are in the values.
+
+mod accounts;
+mod counters;
+mod establishments;
+mod fault;
+mod keys;
+mod layout;
+mod link;
+mod sessions;
+mod voucher;
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use ::redis::{Cmd, FromRedisValue, Script};
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio::task::AbortHandle;
+
+use super::Upkeep;
+use crate::domain::{Clock, StoreError, Timestamp};
+use crate::session::SessionCache;
+use layout::Layout;
+use link::Link;
+
+/// The longest that an operation may take.
+pub const PATIENCE: Duration = Duration::from_millis(800);
+
+/// A store on a Redis server.
+pub struct Redis {
+    link: Arc<Link>,
+    layout: Layout,
+    supervisor: AbortHandle,
+}
+
+impl Redis {
+    /// The store at `url` (`redis://`, `rediss://`, `redis+unix://`), kept up by a task on the current
+    /// runtime. `clock` follows the server's, and `cache` is trusted while the server's word is sure.
+    ///
+    /// A server that is down is no error: the store answers [`StoreError::Unreachable`] until it is up. A
+    /// URL that is none is one, at once.
+    pub async fn connect(
+        url: &SecretString,
+        clock: Clock,
+        cache: Arc<SessionCache>,
+    ) -> Result<Arc<Self>, StoreError> {
+        Self::connect_under("octroi", url, clock, cache).await
+    }
+
+    /// As [`Redis::connect`], with another `prefix` than `octroi` before all keys.
+    pub async fn connect_under(
+        prefix: &str,
+        url: &SecretString,
+        clock: Clock,
+        cache: Arc<SessionCache>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let layout = Layout::new(prefix);
+        let link = Arc::new(Link::new(url, layout.clone(), clock, cache)?);
+        let supervisor = tokio::spawn(link::supervise(Arc::clone(&link))).abort_handle();
+        link.first_outcome().await;
+        Ok(Arc::new(Self { link, layout, supervisor }))
+    }
+
+    /// Runs a read; if the connection breaks under it, once more on the next one.
+    async fn query<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link.twice(|mut line| async move { command.query_async(&mut line).await }).await
+    }
+
+    /// Runs a change, once: a change whose answer was lost may have been made.
+    async fn change<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link.once(|mut line| async move { command.query_async(&mut line).await }).await
+    }
+
+    /// Runs a script that changes one key, once.
+    async fn run<T: FromRedisValue + Send>(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, StoreError> {
+        let mut call = script.key(key);
+        for argument in arguments {
+            call.arg(*argument);
+        }
+        let call = &call;
+        self.link.once(|mut line| async move { call.invoke_async(&mut line).await }).await
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redis(…)")
+    }
+}
+
+#[async_trait]
+impl Upkeep for Redis {
+    fn is_reachable(&self) -> bool {
+        self.link.is_up()
+    }
+
+    /// Nothing to do: keys expire by themselves, and an account's dead sessions leave its index when the
+    /// index is read.
+    async fn sweep(&self, _now: Timestamp) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+}
+
+/// The scripts, loaded on each new connection.
+struct Scripts {
+    open: Script,
+    index: Script,
+    touch: Script,
+    attempt: Script,
+    add: Script,
+    replace: Script,
+    put: Script,
+    add_key: Script,
+}
+
+static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    open: Script::new(include_str!("lua/open.lua")),
+    index: Script::new(include_str!("lua/index.lua")),
+    touch: Script::new(include_str!("lua/touch.lua")),
+    attempt: Script::new(include_str!("lua/attempt.lua")),
+    add: Script::new(include_str!("lua/add.lua")),
+    replace: Script::new(include_str!("lua/replace.lua")),
+    put: Script::new(include_str!("lua/put.lua")),
+    add_key: Script::new(include_str!("lua/add_key.lua")),
+});
+
+impl Scripts {
+    fn all(&self) -> [&Script; 8] {
+        let Self { open, index, touch, attempt, add, replace, put, add_key } = self;
+        [open, index, touch, attempt, add, replace, put, add_key]
+    }
+}
+
+#[cfg(test)]
+mod tests;
