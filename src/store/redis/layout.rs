@@ -31,6 +31,11 @@ impl Layout {
         format!("{}:session:{}", self.prefix, id.to_text())
     }
 
+    /// A session's last action.
+    pub(super) fn action(&self, id: &SessionId) -> String {
+        format!("{}:action:{}", self.prefix, id.to_text())
+    }
+
     /// The session of a key; none when the key is no session's.
     pub(super) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
         let id = std::str::from_utf8(key).ok()?.strip_prefix(&self.prefix)?.strip_prefix(":session:")?;

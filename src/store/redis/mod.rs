@@ -11,7 +11,8 @@
 //! |---|---|---|
 //! | `octroi:accounts` | hash | identifiant → account |
 //! | `octroi:establishments` | hash | `921:s:SIRET` and `921:c:IDENTIFIANT` → establishment |
-//! | `octroi:session:ID` | hash | `record`, and `last` action in ms; expires |
+//! | `octroi:session:ID` | string | record; expires |
+//! | `octroi:action:ID` | string | its last action, in ms; expires |
 //! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
 //! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
 //! | `octroi:signing-keys` | list | keys, the oldest first |
@@ -31,7 +32,7 @@ mod voucher;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ::redis::{Cmd, FromRedisValue, Script};
+use ::redis::{Cmd, FromRedisValue, Pipeline, Script};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::task::AbortHandle;
@@ -90,6 +91,16 @@ impl Redis {
         self.link.once(|mut line| async move { command.query_async(&mut line).await }).await
     }
 
+    /// As [`Redis::query`], several in one go.
+    async fn query_all<T: FromRedisValue + Send>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.link.twice(|mut line| async move { pipeline.query_async(&mut line).await }).await
+    }
+
+    /// As [`Redis::change`], several in one go, each by itself and in order.
+    async fn change_all<T: FromRedisValue + Send>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.link.once(|mut line| async move { pipeline.query_async(&mut line).await }).await
+    }
+
     /// Runs a script that changes one key, once.
     async fn run<T: FromRedisValue + Send>(
         &self,
@@ -133,7 +144,6 @@ impl Upkeep for Redis {
 
 /// The scripts, loaded on each new connection.
 struct Scripts {
-    open: Script,
     index: Script,
     touch: Script,
     attempt: Script,
@@ -144,7 +154,6 @@ struct Scripts {
 }
 
 static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
-    open: Script::new(include_str!("lua/open.lua")),
     index: Script::new(include_str!("lua/index.lua")),
     touch: Script::new(include_str!("lua/touch.lua")),
     attempt: Script::new(include_str!("lua/attempt.lua")),
@@ -155,9 +164,9 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
 });
 
 impl Scripts {
-    fn all(&self) -> [&Script; 8] {
-        let Self { open, index, touch, attempt, add, replace, put, add_key } = self;
-        [open, index, touch, attempt, add, replace, put, add_key]
+    fn all(&self) -> [&Script; 7] {
+        let Self { index, touch, attempt, add, replace, put, add_key } = self;
+        [index, touch, attempt, add, replace, put, add_key]
     }
 }
 

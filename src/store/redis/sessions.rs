@@ -1,9 +1,14 @@
-//! Sessions: a hash each, and a sorted set of each account's.
+//! Sessions: a record and a last action each, and a sorted set of each account's.
 //!
-//! The session is written before its account's index, so that a name in the index without a session is
-//! that of a dead one and can go. A session that never reached the index was never acknowledged: nobody
-//! holds its token.
+//! The record is written once and removed once, by plain commands: those are what the server tells other
+//! replicas of. The last action lies apart, where its changes disturb no cache; and it is moved by a
+//! script, whose changes the server would tell even to the one who asked for them (`NOLOOP` or not).
+//!
+//! A session is there when both are. It is written before its account's index, so that a name in the index
+//! without a session is that of a dead one and can go. A session that never reached the index was never
+//! acknowledged: nobody holds its token.
 
+use ::redis::Pipeline;
 use async_trait::async_trait;
 
 use super::{Redis, SCRIPTS};
@@ -13,8 +18,8 @@ use crate::store::json::{decode, encode};
 
 type Kept = (SessionId, Record, Timestamp);
 
-/// The two fields of a session, as Redis answers them.
-type Fields = (Option<Vec<u8>>, Option<Vec<u8>>);
+/// Record and last action, as Redis answers them.
+type Halves = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// How long a session is kept past its end, lest a reader whose clock is behind miss it.
 const GRACE_MS: i64 = 60_000;
@@ -23,85 +28,85 @@ const GRACE_MS: i64 = 60_000;
 impl SessionStore for Redis {
     async fn create(&self, id: &SessionId, record: &Record, at: Timestamp) -> Result<(), StoreError> {
         let left = record.ends_at.as_millisecond().saturating_sub(at.as_millisecond()).max(0);
-        let keep = left.saturating_add(GRACE_MS).to_string();
-        let (json, last) = (encode(record)?, at.as_millisecond().to_string());
-        let () = self
-            .run(&SCRIPTS.open, &self.layout.session(id), &[&json, last.as_bytes(), keep.as_bytes()])
-            .await?;
+        let keep = left.saturating_add(GRACE_MS);
+        let (action, kept) = (self.layout.action(id), self.layout.session(id));
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("SET").arg(action).arg(at.as_millisecond()).arg("PX").arg(keep).ignore();
+        pipeline.cmd("SET").arg(kept).arg(encode(record)?).arg("PX").arg(keep).ignore();
+        let () = self.change_all(&pipeline).await?;
         let index = self.layout.sessions_of(record.stage.holder().account());
-        let (name, signed_in) = (id.to_text(), record.signed_in_at.as_millisecond().to_string());
-        self.run(&SCRIPTS.index, &index, &[name.as_bytes(), signed_in.as_bytes(), keep.as_bytes()]).await
+        let signed_in = record.signed_in_at.as_millisecond().to_string();
+        let arguments = [id.to_text(), signed_in, keep.to_string()];
+        self.run(&SCRIPTS.index, &index, &arguments.each_ref().map(String::as_bytes)).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<(Record, Timestamp)>, StoreError> {
-        let mut command = ::redis::cmd("HMGET");
-        command.arg(self.layout.session(id)).arg(&["record", "last"]);
-        let fields: Fields = self.query(&command).await?;
-        session(fields)
+        let mut pipeline = ::redis::pipe();
+        self.ask_for(id, &mut pipeline);
+        session(self.query_all(&pipeline).await?)
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<bool, StoreError> {
         let at = at.as_millisecond().to_string();
-        self.run(&SCRIPTS.touch, &self.layout.session(id), &[at.as_bytes()]).await
+        self.run(&SCRIPTS.touch, &self.layout.action(id), &[at.as_bytes()]).await
     }
 
     async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
-        let mut command = ::redis::cmd("DEL");
-        command.arg(self.layout.session(id));
-        let removed: bool = self.change(&command).await?;
-        // The session is gone, which is what was asked; a name left in the index goes when it is read.
-        let _ = self.drop_from_index(account, &[id.to_text()]).await;
+        let mut pipeline = ::redis::pipe();
+        pipeline.del(self.layout.session(id));
+        pipeline.del(self.layout.action(id)).ignore();
+        pipeline.zrem(self.layout.sessions_of(account), id.to_text()).ignore();
+        let (removed,): (bool,) = self.change_all(&pipeline).await?;
         Ok(removed)
     }
 
     async fn of_account(&self, account: &Identifiant) -> Result<Vec<Kept>, StoreError> {
-        let mut command = ::redis::cmd("ZRANGE");
-        command.arg(self.layout.sessions_of(account)).arg(0).arg(-1);
-        let names: Vec<String> = self.query(&command).await?;
-        let (mut sessions, mut dead) = (Vec::new(), Vec::new());
-        for (name, fields) in names.iter().zip(self.all_fields(&names).await?) {
-            match (SessionId::parse(name), session(fields)?) {
-                (Some(id), Some((record, last))) => sessions.push((id, record, last)),
-                _ => dead.push(name.clone()),
+        let index = self.layout.sessions_of(account);
+        let names: Vec<String> = self.query(&::redis::Cmd::zrange(&index, 0, -1)).await?;
+        let (ids, mut dead): (Vec<_>, Vec<_>) =
+            names.into_iter().map(|name| SessionId::parse(&name).ok_or(name)).partition(Result::is_ok);
+        let ids: Vec<_> = ids.into_iter().flatten().collect();
+        let mut sessions = Vec::with_capacity(ids.len());
+        for (id, halves) in ids.iter().zip(self.all_halves(&ids).await?) {
+            match session(halves)? {
+                Some((record, last)) => sessions.push((*id, record, last)),
+                None => dead.push(Err(id.to_text())),
             }
         }
-        // Housekeeping: what was asked is known, and the next reader tries again.
-        let _ = self.drop_from_index(account, &dead).await;
+        let dead: Vec<_> = dead.into_iter().filter_map(Result::err).collect();
+        if !dead.is_empty() {
+            // Housekeeping: what was asked is known, and the next reader tries again.
+            let _ = self.change::<()>(&::redis::Cmd::zrem(&index, &dead)).await;
+        }
         Ok(sessions)
     }
 }
 
 impl Redis {
-    async fn all_fields(&self, names: &[String]) -> Result<Vec<Fields>, StoreError> {
-        if names.is_empty() {
+    async fn all_halves(&self, ids: &[SessionId]) -> Result<Vec<Halves>, StoreError> {
+        if ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipeline = ::redis::pipe();
-        for name in names {
-            pipeline.cmd("HMGET").arg(self.layout.sessions() + name).arg(&["record", "last"]);
+        for id in ids {
+            self.ask_for(id, &mut pipeline);
         }
-        let pipeline = &pipeline;
-        self.link.twice(|mut line| async move { pipeline.query_async(&mut line).await }).await
+        let flat: Vec<Option<Vec<u8>>> = self.query_all(&pipeline).await?;
+        let (pairs, _) = flat.as_chunks();
+        Ok(pairs.iter().map(|[record, last]| (record.clone(), last.clone())).collect())
     }
 
-    async fn drop_from_index(&self, account: &Identifiant, names: &[String]) -> Result<(), StoreError> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let mut command = ::redis::cmd("ZREM");
-        command.arg(self.layout.sessions_of(account)).arg(names);
-        self.change(&command).await
+    fn ask_for(&self, id: &SessionId, pipeline: &mut Pipeline) {
+        pipeline.get(self.layout.session(id)).get(self.layout.action(id));
     }
 }
 
-fn session(fields: Fields) -> Result<Option<(Record, Timestamp)>, StoreError> {
-    let (record, last) = match fields {
-        (None, None) => return Ok(None),
-        (Some(record), Some(last)) => (record, last),
-        _ => return Err(StoreError::Corrupt("a session lacks a field".to_owned())),
-    };
-    let last = std::str::from_utf8(&last).ok().and_then(|last| last.parse().ok());
-    let last = last
+fn session((record, last): Halves) -> Result<Option<(Record, Timestamp)>, StoreError> {
+    // One half alone is a session that is being removed.
+    let (Some(record), Some(last)) = (record, last) else { return Ok(None) };
+    let last = std::str::from_utf8(&last)
+        .ok()
+        .and_then(|last| last.parse().ok())
         .and_then(|last| Timestamp::from_millisecond(last).ok())
         .ok_or_else(|| StoreError::Corrupt("a session's last action is no instant".to_owned()))?;
     Ok(Some((decode("a session", &record)?, last)))

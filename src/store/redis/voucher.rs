@@ -12,8 +12,8 @@
 //! - once broken, a connection never vouches again, even if an answer of it is still on its way.
 //!
 //! With `NOLOOP` this process is not told of its own changes, which `session` makes in the cache itself. In
-//! one turn of the server's loop its change can hide another's to the same session, but only a `touch`
-//! writes to a session that exists, and that of a session which was removed writes nothing.
+//! one turn of the server's loop its change can hide another's to the same key, but a record only ever
+//! changes by its removal, which this process then asked for as well.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,9 +1,9 @@
--- KEYS: session. ARGV: last action, ms. Answers 0 when there is no such session: it is not made again.
-local last = redis.call('HGET', KEYS[1], 'last')
+-- KEYS: a session's last action. ARGV: a later one, ms. Answers 0 when there is none: it is not made again.
+local last = redis.call('GET', KEYS[1])
 if not last then
   return 0
 end
 if tonumber(ARGV[1]) > tonumber(last) then
-  redis.call('HSET', KEYS[1], 'last', ARGV[1])
+  redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 end
 return 1
