@@ -91,8 +91,8 @@ impl Embedded {
         F: FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     {
         let database = Arc::clone(&self.database);
-        let read = move || Ok(job(&database.begin_read()?)?);
-        tokio::task::spawn_blocking(move || read().map_err(|failure: Failure| failure.into()))
+        let read = move || job(&database.begin_read()?);
+        tokio::task::spawn_blocking(move || read().map_err(StoreError::from))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unreachable("the read was cut short".to_owned())))
     }

@@ -22,7 +22,7 @@ impl Counters for Redis {
             rule.memory,
         ]
         .map(|number| number.to_string());
-        let arguments = arguments.each_ref().map(|number| number.as_bytes());
+        let arguments = arguments.each_ref().map(String::as_bytes);
         let (allowed, number): (bool, u64) =
             self.run(&SCRIPTS.attempt, &self.layout.attempts(key), &arguments).await?;
         Ok(if allowed {

@@ -160,6 +160,17 @@ impl Link {
         Ok(Line { connection, voucher })
     }
 
+    /// Publishes a connection, keeps it for as long as it lives, and retracts it.
+    async fn serve(&self, line: Line) {
+        tracing::info!("the store is reached");
+        self.state.send_replace(State::Up(line.clone()));
+        let why = self.keep(&line).await;
+        // Retracted first, distrusted next: see `voucher`.
+        self.state.send_replace(State::Down(Arc::clone(&why)));
+        line.voucher.revoke();
+        tracing::warn!(%why, "the store is out of reach");
+    }
+
     /// Vouches for the cache while the server answers; returns why it no longer does.
     async fn keep(&self, line: &Line) -> Arc<str> {
         let mut connection = line.connection.clone();
@@ -203,14 +214,8 @@ pub(super) async fn supervise(link: Arc<Link>) {
     let mut known_down = false;
     loop {
         match timeout(PATIENCE, link.dial()).await {
-            Ok(Ok(line)) => {
-                tracing::info!("the store is reached");
-                link.state.send_replace(State::Up(line.clone()));
-                let why = link.keep(&line).await;
-                // Retracted first, distrusted next: see `voucher`.
-                link.state.send_replace(State::Down(Arc::clone(&why)));
-                line.voucher.revoke();
-                tracing::warn!(%why, "the store is out of reach");
+            Ok(Ok(dialled)) => {
+                link.serve(dialled).await;
                 (pause, known_down) = (PAUSE.0, true);
             }
             failed => {
