@@ -13,18 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::account::{self, AccountStore, Accounts, HashError, Hasher};
+use crate::account::{self, Accounts, HashError, Hasher};
 use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Gatekeeper, Registry, Signer, SigningKeyStore};
-use crate::establishment::EstablishmentStore;
+use crate::entry::{Desk, Gatekeeper, Registry, Signer};
 use crate::gate::{Limits, Shared};
-use crate::limits::Counters;
 use crate::portal::Portal;
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
-use crate::session::{self, SessionCache, SessionCookie, SessionStore, Sessions};
-use crate::store::{self, Health};
+use crate::session::{self, SessionCache, SessionCookie, Sessions};
+use crate::store::embedded::OpenError;
+use crate::store::{self, Store};
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +37,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The embedded store's file cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -48,6 +50,8 @@ pub enum StartError {
 
 /// Live sessions remembered by one process; about 1 KiB each.
 const CACHED_SESSIONS: usize = 20_000;
+/// How often what has expired is swept from the store.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// A program that serves.
 pub struct App {
@@ -61,32 +65,6 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// The hashing pool.
     pub hasher: Arc<Hasher>,
-}
-
-/// A store, by each of its faces.
-struct Stores {
-    accounts: Arc<dyn AccountStore>,
-    establishments: Arc<dyn EstablishmentStore>,
-    sessions: Arc<dyn SessionStore>,
-    counters: Arc<dyn Counters>,
-    keys: Arc<dyn SigningKeyStore>,
-    health: Arc<dyn Health>,
-}
-
-impl Stores {
-    fn of<S>(store: &Arc<S>) -> Self
-    where
-        S: AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Health + 'static,
-    {
-        Self {
-            accounts: Arc::<S>::clone(store),
-            establishments: Arc::<S>::clone(store),
-            sessions: Arc::<S>::clone(store),
-            counters: Arc::<S>::clone(store),
-            keys: Arc::<S>::clone(store),
-            health: Arc::<S>::clone(store),
-        }
-    }
 }
 
 /// The background runtime of a program that is about to start.
@@ -108,21 +86,19 @@ struct AdminTask {
 
 impl App {
     /// Opens the store, builds every service, and listens.
-    pub fn start(background: Runtime, config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
-        let entered = background.enter();
-        let stores = open_store(&config.store, &clock, &cache)?;
-        drop(entered);
+        let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
-        let services = Services::build(&config, &clock, cache, stores, &hasher);
+        let services = Services::build(&config, clock, cache, &store, &hasher);
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
         let addresses = listeners.addresses().to_vec();
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
-        let admin = start_admin(&background, &config, &clock, &services)?;
+        let admin = start_admin(&background, &config, clock, &services)?;
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
         for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
@@ -131,6 +107,7 @@ impl App {
         let (sessions, signer) = (Arc::clone(&services.sessions), Arc::clone(&services.signer));
         background.spawn(async move { sessions.write_actions().await });
         background.spawn(async move { signer.keep_fresh().await });
+        background.spawn(sweep(store, clock.clone()));
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
@@ -188,21 +165,33 @@ async fn stop_signal() -> io::Result<&'static str> {
     })
 }
 
-fn open_store(store: &config::Store, clock: &Clock, cache: &Arc<SessionCache>) -> Result<Stores, StoreError> {
-    if let config::Store::Redis(url) = store {
-        let (redis, link) = store::redis::Redis::new(url, clock.clone(), Arc::clone(cache))?;
-        tokio::spawn(link);
-        return Ok(Stores::of(&redis));
-    }
+fn open_store(
+    background: &Runtime,
+    store: &config::Store,
+    clock: &Clock,
+    cache: &Arc<SessionCache>,
+) -> Result<Arc<dyn Store>, StartError> {
     let embedded = match store {
+        config::Store::Redis(url) => {
+            let connect = store::redis::Redis::connect(url, clock.clone(), Arc::clone(cache));
+            return Ok(background.block_on(connect)?);
+        }
         config::Store::Embedded(folder) => store::embedded::Embedded::open(folder)?,
-        _ => store::embedded::Embedded::in_memory()?,
+        config::Store::Memory => store::embedded::Embedded::in_memory()?,
     };
     // One process owns the file: nobody else can change what is cached.
     cache.trust_for(Duration::MAX);
-    let (kept, clock) = (Arc::clone(&embedded), clock.clone());
-    tokio::spawn(async move { kept.upkeep(&clock).await });
-    Ok(Stores::of(&embedded))
+    Ok(embedded)
+}
+
+/// Sweeps what has expired, for as long as the program runs.
+async fn sweep(store: Arc<dyn Store>, clock: Clock) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if let Err(error) = store.sweep(clock.now()).await {
+            tracing::error!(%error, "what has expired could not be swept");
+        }
+    }
 }
 
 /// What is built once and shared.
@@ -210,7 +199,7 @@ struct Services {
     sessions: Arc<Sessions>,
     signer: Arc<Signer>,
     registry: Arc<Registry>,
-    health: Arc<dyn Health>,
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
 
@@ -219,18 +208,18 @@ impl Services {
         config: &Arc<Config>,
         clock: &Clock,
         cache: Arc<SessionCache>,
-        stores: Stores,
+        store: &Arc<dyn Store>,
         hasher: &Arc<Hasher>,
     ) -> Self {
         let accounts = Arc::new(Accounts::new(
-            stores.accounts,
-            Arc::clone(&stores.counters),
+            store.clone(),
+            store.clone(),
             Arc::clone(hasher),
             clock.clone(),
             account_policy(config),
         ));
-        let sessions = Arc::new(Sessions::new(stores.sessions, cache, clock.clone(), session_policy(config)));
-        let signer = Arc::new(Signer::new(stores.keys, clock.clone()));
+        let sessions = Arc::new(Sessions::new(store.clone(), cache, clock.clone(), session_policy(config)));
+        let signer = Arc::new(Signer::new(store.clone(), clock.clone()));
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
         let gatekeeper = Arc::new(Gatekeeper::new(
             Arc::clone(&calendar),
@@ -242,16 +231,13 @@ impl Services {
         let desk = Arc::new(Desk {
             accounts: Arc::clone(&accounts),
             sessions: Arc::clone(&sessions),
-            establishments: Arc::clone(&stores.establishments),
-            counters: stores.counters,
+            establishments: store.clone(),
+            counters: store.clone(),
             clock: clock.clone(),
         });
         let portal = Arc::new(Portal::new(config, desk, Arc::clone(&signer), calendar, clock.clone()));
-        let registry = Arc::new(Registry {
-            accounts,
-            sessions: Arc::clone(&sessions),
-            establishments: stores.establishments,
-        });
+        let registry =
+            Arc::new(Registry { accounts, sessions: Arc::clone(&sessions), establishments: store.clone() });
         let shared = Arc::new(Shared {
             config: Arc::clone(config),
             sessions: Arc::clone(&sessions),
@@ -260,7 +246,7 @@ impl Services {
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
         });
-        Self { sessions, signer, registry, health: stores.health, shared }
+        Self { sessions, signer, registry, store: store.clone(), shared }
     }
 }
 
@@ -276,7 +262,7 @@ fn start_admin(
         registry: Arc::clone(&services.registry),
         clock: clock.clone(),
         rehearsal: config.rehearsal.is_some(),
-        ready: readiness(&services.health),
+        ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
     });
     let (stop, stopped) = oneshot::channel();
@@ -291,10 +277,10 @@ fn start_admin(
     Ok(AdminTask { address, stop, task })
 }
 
-fn readiness(health: &Arc<dyn Health>) -> Arc<admin::Readiness> {
-    let health = Arc::clone(health);
+fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
+    let store = Arc::clone(store);
     Arc::new(move || {
-        let reachable = health.is_reachable();
+        let reachable = store.is_reachable();
         if reachable { Vec::new() } else { vec!["the store is out of reach".to_owned()] }
     })
 }

@@ -108,7 +108,7 @@ impl Gate {
         let request_id = provenance.request_id.clone();
         let method = request.method().clone();
         let uri = request.uri().clone();
-        let html = accepts_html(request.headers());
+        let rendering = tongue(request.headers());
         let mut line = Line::default();
         let answer = self.admit(request, provenance, &mut line).await;
         let id = request_id.to_str().unwrap_or("-");
@@ -116,7 +116,6 @@ impl Gate {
             Ok(response) => (response, None),
             Err(problem) => {
                 let code = problem.code();
-                let rendering = if html { Rendering::Page } else { Rendering::Json };
                 (problem.respond(rendering, id, &self.shared.portal).map(Body::from), Some(code))
             }
         };
@@ -188,9 +187,11 @@ impl Line {
     }
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|accept| {
-        let accept = accept.as_bytes();
-        accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
-    })
+/// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
+fn tongue(headers: &HeaderMap) -> Rendering {
+    let names_html = headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|accept| accept.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")));
+    if names_html { Rendering::of(headers) } else { Rendering::Json }
 }

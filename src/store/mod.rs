@@ -1,14 +1,44 @@
-//! Where what must outlive a process, or be seen by another, is kept: one contract, two stores.
+//! Where what must outlive the process is kept: one file for one process ([`embedded`]), or a Redis
+//! server for many replicas ([`redis`]).
+//!
+//! Both implement the traits of the floor below and pass the same contract suite, so that nothing above
+//! knows which one it talks to.
 
 pub mod embedded;
+mod json;
 mod names;
 pub mod redis;
+mod tally;
 
 #[cfg(test)]
-mod tests;
+mod contract;
 
-/// Whether a store can be worked with, for `/readyz`.
-pub trait Health: Send + Sync {
-    /// Whether it answers now.
+use async_trait::async_trait;
+
+use crate::account::AccountStore;
+use crate::domain::{StoreError, Timestamp};
+use crate::entry::SigningKeyStore;
+use crate::establishment::EstablishmentStore;
+use crate::limits::Counters;
+use crate::session::SessionStore;
+
+/// All that the program asks of a store; each part coerces to its own trait object.
+pub trait Store:
+    AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+{
+}
+
+impl<S> Store for S where
+    S: AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+{
+}
+
+/// A store's health, and its housekeeping.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Whether it would answer now, as far as is known without asking it.
     fn is_reachable(&self) -> bool;
+
+    /// Removes what ended before `now` (sessions, counters) and says how many; called every minute or so.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError>;
 }

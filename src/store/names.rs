@@ -1,25 +1,40 @@
-//! The names under which an establishment is kept: one for its SIRET, one for its identifiant.
+//! What both stores call things.
 
-use crate::domain::{CafCode, IdentifiantCommunication, Siret};
+use crate::account::Account;
+use crate::domain::{CafCode, Identifiant, IdentifiantCommunication, Siret};
 use crate::establishment::Establishment;
 
+/// The entry of the establishment that `caf` knows by that SIRET.
 pub(super) fn by_siret(caf: CafCode, siret: &Siret) -> String {
     format!("{caf}:s:{siret}")
 }
 
+/// The entry of the establishment that `caf` knows by that identifiant.
 pub(super) fn by_communication(caf: CafCode, identifiant: &IdentifiantCommunication) -> String {
     format!("{caf}:c:{identifiant}")
 }
 
-/// All the names of an establishment.
-pub(super) fn of(establishment: &Establishment) -> impl Iterator<Item = String> + use<> {
-    let caf = establishment.caf;
-    let siret = establishment.siret.map(|siret| by_siret(caf, &siret));
-    let communication = establishment.identifiant_communication.map(|idc| by_communication(caf, &idc));
-    siret.into_iter().chain(communication)
+/// The entries of an establishment: by SIRET, by identifiant de communication.
+pub(super) fn entries(known: &Establishment) -> [Option<String>; 2] {
+    [
+        known.siret.map(|siret| by_siret(known.caf, &siret)),
+        known.identifiant_communication.map(|identifiant| by_communication(known.caf, &identifiant)),
+    ]
 }
 
-/// The name under which it is listed, so that it is listed once.
-pub(super) fn first(establishment: &Establishment) -> Option<String> {
-    of(establishment).next()
+/// Sorts by Caf, SIRET and identifiant, and drops what was met under both of its names.
+pub(super) fn in_order(mut establishments: Vec<Establishment>) -> Vec<Establishment> {
+    establishments.sort_by_key(|known| (known.caf, known.siret, known.identifiant_communication));
+    establishments.dedup_by_key(|known| (known.caf, known.siret, known.identifiant_communication));
+    establishments
+}
+
+/// The names that `accounts` holds more than once.
+pub(super) fn doubles(accounts: &[Account]) -> Vec<Identifiant> {
+    let mut names: Vec<_> = accounts.iter().map(|account| &account.identifiant).collect();
+    names.sort();
+    let mut doubles: Vec<_> =
+        names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+    doubles.dedup();
+    doubles
 }

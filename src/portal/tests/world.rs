@@ -247,6 +247,7 @@ fn config(pages: Pages) -> Config {
             keep_alive: second,
         },
         log: config::Log { level: "info".to_owned(), format: config::LogFormat::Auto },
+        mail: None,
         rehearsal: None,
         volets: volets(),
         cafs: vec![caf("921", "Caf des Hauts-de-Seine"), caf("751", "Caf de Paris")],

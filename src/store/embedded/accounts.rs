@@ -1,88 +1,96 @@
-//! Accounts: one JSON record a name.
+//! Accounts, by name.
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 
-use super::{Embedded, broken};
+use super::{Embedded, Failure};
 use crate::account::{Account, AccountStore, Added};
 use crate::domain::{Identifiant, StoreError};
+use crate::store::json::{decode, encode};
+use crate::store::names::doubles;
 
 const ACCOUNTS: TableDefinition<&str, &[u8]> = TableDefinition::new("accounts");
 
-pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.open_table(ACCOUNTS).map(drop).map_err(broken)
+pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(ACCOUNTS)?;
+    Ok(())
 }
 
 #[async_trait]
 impl AccountStore for Embedded {
     async fn find(&self, identifiant: &Identifiant) -> Result<Option<Account>, StoreError> {
         let name = identifiant.clone();
-        self.read(move |transaction| {
-            let accounts = transaction.open_table(ACCOUNTS).map_err(broken)?;
-            let stored = accounts.get(name.as_str()).map_err(broken)?;
-            Ok(stored.map(|json| serde_json::from_slice(json.value())).transpose()?)
+        self.read(move |snapshot| {
+            let stored = snapshot.open_table(ACCOUNTS)?.get(name.as_str())?;
+            Ok(stored.map(|json| account(json.value())).transpose()?)
         })
         .await
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        self.read(|transaction| {
-            let accounts = transaction.open_table(ACCOUNTS).map_err(broken)?;
-            let all = accounts.iter().map_err(broken)?;
-            all.map(|stored| Ok(serde_json::from_slice(stored.map_err(broken)?.1.value())?)).collect()
+        self.read(|snapshot| {
+            let table = snapshot.open_table(ACCOUNTS)?;
+            table.iter()?.map(|row| Ok(account(row?.1.value())?)).collect()
         })
         .await
     }
 
-    async fn add(&self, new: &[Account]) -> Result<Added, StoreError> {
-        let new = new.to_vec();
-        self.write(Durability::Immediate, move |transaction| {
-            let mut accounts = transaction.open_table(ACCOUNTS).map_err(broken)?;
-            let mut taken = Vec::new();
-            for account in &new {
-                if accounts.get(account.identifiant.as_str()).map_err(broken)?.is_some() {
-                    taken.push(account.identifiant.clone());
-                }
-            }
-            if !taken.is_empty() {
-                return Ok(Added::Taken(taken));
-            }
-            for account in &new {
-                let json = serde_json::to_vec(account)?;
-                accounts.insert(account.identifiant.as_str(), json.as_slice()).map_err(broken)?;
-            }
-            Ok(Added::All)
-        })
-        .await
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+        let doubles = doubles(accounts);
+        if !doubles.is_empty() {
+            return Ok(Added::Taken(doubles));
+        }
+        let new: Vec<_> = accounts
+            .iter()
+            .map(|account| Ok((account.identifiant.clone(), encode(account)?)))
+            .collect::<Result<_, StoreError>>()?;
+        self.write(move |transaction| add(transaction, &new)).await
     }
 
     async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
-        let account = account.clone();
-        self.write(Durability::Immediate, move |transaction| {
-            let mut accounts = transaction.open_table(ACCOUNTS).map_err(broken)?;
-            let name = account.identifiant.as_str();
-            let stored: Option<Account> = accounts
-                .get(name)
-                .map_err(broken)?
-                .map(|json| serde_json::from_slice(json.value()))
-                .transpose()?;
-            if stored.is_none_or(|stored| stored.revision != account.revision) {
-                return Ok(false);
-            }
-            let next = Account { revision: account.revision + 1, ..account.clone() };
-            accounts.insert(name, serde_json::to_vec(&next)?.as_slice()).map_err(broken)?;
-            Ok(true)
-        })
-        .await
+        let read = account.revision;
+        let next = Account { revision: read.saturating_add(1), ..account.clone() };
+        let json = encode(&next)?;
+        self.write(move |transaction| replace(transaction, next.identifiant.as_str(), read, &json)).await
     }
 
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError> {
         let name = identifiant.clone();
-        self.write(Durability::Immediate, move |transaction| {
-            let mut accounts = transaction.open_table(ACCOUNTS).map_err(broken)?;
-            let removed = accounts.remove(name.as_str()).map_err(broken)?;
-            Ok(removed.is_some())
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(ACCOUNTS)?;
+            Ok(table.remove(name.as_str())?.is_some())
         })
         .await
     }
+}
+
+fn account(json: &[u8]) -> Result<Account, StoreError> {
+    decode("an account", json)
+}
+
+fn add(transaction: &WriteTransaction, new: &[(Identifiant, Vec<u8>)]) -> Result<Added, Failure> {
+    let mut table = transaction.open_table(ACCOUNTS)?;
+    let mut taken = Vec::new();
+    for (name, _) in new {
+        if table.get(name.as_str())?.is_some() {
+            taken.push(name.clone());
+        }
+    }
+    if !taken.is_empty() {
+        return Ok(Added::Taken(taken));
+    }
+    for (name, json) in new {
+        table.insert(name.as_str(), json.as_slice())?;
+    }
+    Ok(Added::All)
+}
+
+fn replace(transaction: &WriteTransaction, name: &str, read: u64, json: &[u8]) -> Result<bool, Failure> {
+    let mut table = transaction.open_table(ACCOUNTS)?;
+    let stored = table.get(name)?.map(|json| account(json.value())).transpose()?;
+    if stored.is_none_or(|stored| stored.revision != read) {
+        return Ok(false);
+    }
+    table.insert(name, json)?;
+    Ok(true)
 }

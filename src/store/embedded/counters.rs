@@ -1,75 +1,91 @@
-//! Counts of tries, and the locks they bring.
-
-use std::time::Duration;
+//! Counted tries, by key.
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{Embedded, broken};
+use super::{Embedded, Failure};
 use crate::domain::{StoreError, Timestamp};
 use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::store::tally::{Rule, Tally};
 
-/// Count, end of the lock, instant after which both are forgotten; in milliseconds since 1970.
+/// Key to count, end of the lock, and instant of forgetting, in milliseconds since 1970.
 const ATTEMPTS: TableDefinition<&str, (u32, i64, i64)> = TableDefinition::new("attempts");
 
-pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.open_table(ATTEMPTS).map(drop).map_err(broken)
-}
-
-pub(super) fn sweep(transaction: &WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-    let mut attempts = transaction.open_table(ATTEMPTS).map_err(broken)?;
-    let now = now.as_millisecond();
-    attempts
-        .retain(|_, (_, locked_until, forgotten_at)| now < locked_until || now < forgotten_at)
-        .map_err(broken)
+pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(ATTEMPTS)?;
+    Ok(())
 }
 
 #[async_trait]
 impl Counters for Embedded {
     async fn attempt(&self, key: &str, rule: &AttemptRule, now: Timestamp) -> Result<Attempt, StoreError> {
-        let (key, rule, now) = (key.to_owned(), *rule, now.as_millisecond());
-        self.write(Durability::None, move |transaction| {
-            let mut attempts = transaction.open_table(ATTEMPTS).map_err(broken)?;
-            let stored = attempts.get(key.as_str()).map_err(broken)?.map(|stored| stored.value());
-            let (mut count, locked_until, forgotten_at) = stored.unwrap_or_default();
-            if now < locked_until {
-                return Ok(Attempt::Locked { retry_after: millis(locked_until - now) });
+        let (rule, now) = (Rule::from(rule), now.as_millisecond());
+        // A flood of tries on a locked key must not become a flood of writes.
+        let asked = key.to_owned();
+        let seen = self.read(move |snapshot| tally(&snapshot.open_table(ATTEMPTS)?, &asked)).await?;
+        if let Some(locked) = seen.lock(now) {
+            return Ok(locked);
+        }
+        let key = key.to_owned();
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(ATTEMPTS)?;
+            let before = tally(&table, &key)?;
+            let (after, attempt) = before.attempt(&rule, now);
+            if after != before {
+                table.insert(key.as_str(), (after.count, after.locked_until, after.forget_at))?;
             }
-            let lock_ended = locked_until > 0 && !rule.grows;
-            if now >= forgotten_at || lock_ended {
-                count = 0;
-            }
-            count += 1;
-            let lock = lock_after(count, &rule).map_or(0, |lock| now.saturating_add(to_millis(lock)));
-            let forgotten_at = now.saturating_add(to_millis(rule.memory)).max(lock);
-            attempts.insert(key.as_str(), (count, lock, forgotten_at)).map_err(broken)?;
-            Ok(Attempt::Allowed { count })
+            Ok(attempt)
         })
         .await
     }
 
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {
         let key = key.to_owned();
-        self.write(Durability::None, move |transaction| {
-            let mut attempts = transaction.open_table(ATTEMPTS).map_err(broken)?;
-            attempts.remove(key.as_str()).map_err(broken)?;
+        self.write(move |transaction| {
+            transaction.open_table(ATTEMPTS)?.remove(key.as_str())?;
             Ok(())
         })
         .await
     }
 }
 
-/// The lock that the `count`th try brings.
-fn lock_after(count: u32, rule: &AttemptRule) -> Option<Duration> {
-    let beyond = count.checked_sub(rule.max)?;
-    let doublings = if rule.grows { beyond.min(30) } else { 0 };
-    Some(rule.lockout.saturating_mul(1 << doublings).min(rule.longest))
+impl Embedded {
+    /// Removes the counters of which nothing matters any more.
+    pub(super) async fn sweep_counters(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let now = now.as_millisecond();
+        let any = self.read(move |snapshot| {
+            let table = snapshot.open_table(ATTEMPTS)?;
+            for row in table.iter()? {
+                if spent(row?.1.value(), now) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        if !any.await? {
+            return Ok(0);
+        }
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(ATTEMPTS)?;
+            let mut swept = 0;
+            table.retain(|_, row| {
+                swept += usize::from(spent(row, now));
+                !spent(row, now)
+            })?;
+            Ok(swept)
+        })
+        .await
+    }
 }
 
-fn to_millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn tally(table: &impl ReadableTable<&'static str, (u32, i64, i64)>, key: &str) -> Result<Tally, Failure> {
+    Ok(table.get(key)?.map_or_else(Tally::default, |row| from_row(row.value())))
 }
 
-fn millis(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+fn from_row((count, locked_until, forget_at): (u32, i64, i64)) -> Tally {
+    Tally { count, locked_until, forget_at }
+}
+
+fn spent(row: (u32, i64, i64), now: i64) -> bool {
+    from_row(row).is_spent(now)
 }

@@ -1,17 +1,19 @@
-//! Establishments: a record under each of the names that a Caf has for it.
+//! Establishments, each under every name that its Caf has for it.
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 
-use super::{Embedded, broken};
+use super::{Embedded, Failure};
 use crate::domain::{CafCode, IdentifiantCommunication, Siret, StoreError};
 use crate::establishment::{Establishment, EstablishmentStore};
+use crate::store::json::{decode, encode};
 use crate::store::names;
 
 const ESTABLISHMENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("establishments");
 
-pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.open_table(ESTABLISHMENTS).map(drop).map_err(broken)
+pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(ESTABLISHMENTS)?;
+    Ok(())
 }
 
 #[async_trait]
@@ -28,58 +30,53 @@ impl EstablishmentStore for Embedded {
         self.establishment(names::by_communication(caf, identifiant)).await
     }
 
-    async fn put(&self, new: &[Establishment]) -> Result<(), StoreError> {
-        let new = new.to_vec();
-        self.write(Durability::Immediate, move |transaction| {
-            let mut known = transaction.open_table(ESTABLISHMENTS).map_err(broken)?;
-            for establishment in &new {
-                put_one(&mut known, establishment)?;
-            }
-            Ok(())
+    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
+        let new: Vec<_> = establishments
+            .iter()
+            .map(|known| Ok((names::entries(known), encode(known)?)))
+            .collect::<Result<_, StoreError>>()?;
+        self.write(move |transaction| {
+            new.iter().try_for_each(|(entries, json)| put(transaction, entries, json))
         })
         .await
     }
 
     async fn list(&self) -> Result<Vec<Establishment>, StoreError> {
-        self.read(|transaction| {
-            let known = transaction.open_table(ESTABLISHMENTS).map_err(broken)?;
-            let mut all = Vec::new();
-            for stored in known.iter().map_err(broken)? {
-                let (name, json) = stored.map_err(broken)?;
-                let establishment: Establishment = serde_json::from_slice(json.value())?;
-                if names::first(&establishment).is_some_and(|first| first == name.value()) {
-                    all.push(establishment);
-                }
-            }
-            Ok(all)
-        })
-        .await
+        let met = self
+            .read(|snapshot| {
+                let table = snapshot.open_table(ESTABLISHMENTS)?;
+                table.iter()?.map(|row| Ok(establishment(row?.1.value())?)).collect()
+            })
+            .await?;
+        Ok(names::in_order(met))
     }
 }
 
 impl Embedded {
-    async fn establishment(&self, name: String) -> Result<Option<Establishment>, StoreError> {
-        self.read(move |transaction| {
-            let known = transaction.open_table(ESTABLISHMENTS).map_err(broken)?;
-            let stored = known.get(name.as_str()).map_err(broken)?;
-            Ok(stored.map(|json| serde_json::from_slice(json.value())).transpose()?)
+    async fn establishment(&self, entry: String) -> Result<Option<Establishment>, StoreError> {
+        self.read(move |snapshot| {
+            let stored = snapshot.open_table(ESTABLISHMENTS)?.get(entry.as_str())?;
+            Ok(stored.map(|json| establishment(json.value())).transpose()?)
         })
         .await
     }
 }
 
-/// Whatever stood under one of its names goes, under all the names that it had.
-fn put_one(known: &mut Table<'_, &str, &[u8]>, establishment: &Establishment) -> Result<(), StoreError> {
-    let json = serde_json::to_vec(establishment)?;
-    for name in names::of(establishment) {
-        let before = known.remove(name.as_str()).map_err(broken)?.map(|json| json.value().to_vec());
-        let Some(before) = before else { continue };
-        for former in names::of(&serde_json::from_slice(&before)?) {
-            known.remove(former.as_str()).map_err(broken)?;
+fn establishment(json: &[u8]) -> Result<Establishment, StoreError> {
+    decode("an establishment", json)
+}
+
+fn put(transaction: &WriteTransaction, entries: &[Option<String>; 2], json: &[u8]) -> Result<(), Failure> {
+    let mut table = transaction.open_table(ESTABLISHMENTS)?;
+    for entry in entries.iter().flatten() {
+        // What cannot be read gives way as well, to be healed by an import.
+        let former = table.remove(entry.as_str())?.and_then(|json| establishment(json.value()).ok());
+        for other in former.iter().flat_map(names::entries).flatten() {
+            table.remove(other.as_str())?;
         }
     }
-    for name in names::of(establishment) {
-        known.insert(name.as_str(), json.as_slice()).map_err(broken)?;
+    for entry in entries.iter().flatten() {
+        table.insert(entry.as_str(), json)?;
     }
     Ok(())
 }

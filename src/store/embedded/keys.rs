@@ -1,22 +1,24 @@
-//! Signing keys, in the order they were made.
+//! Signing keys, in the order in which they came.
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
 
-use super::{Embedded, broken};
+use super::{Embedded, Failure};
 use crate::domain::StoreError;
 use crate::entry::{SigningKeyStore, StoredKey};
+use crate::store::json::{decode, encode};
 
 const KEYS: TableDefinition<u64, &[u8]> = TableDefinition::new("signing-keys");
 
-pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.open_table(KEYS).map(drop).map_err(broken)
+pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(KEYS)?;
+    Ok(())
 }
 
 #[async_trait]
 impl SigningKeyStore for Embedded {
     async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        self.read(|transaction| all(&transaction.open_table(KEYS).map_err(broken)?)).await
+        self.read(|snapshot| all(&snapshot.open_table(KEYS)?)).await
     }
 
     async fn add_key(
@@ -25,26 +27,23 @@ impl SigningKeyStore for Embedded {
         expected: usize,
         keep: usize,
     ) -> Result<Vec<StoredKey>, StoreError> {
-        let key = key.clone();
-        self.write(Durability::Immediate, move |transaction| {
-            let mut keys = transaction.open_table(KEYS).map_err(broken)?;
-            let mut stored = all(&keys)?;
-            if stored.len() != expected {
-                return Ok(stored);
+        let json = encode(key)?;
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(KEYS)?;
+            let kept = all(&table)?;
+            if kept.len() == expected {
+                let rank = table.last()?.map_or(0, |(rank, _)| rank.value().saturating_add(1));
+                table.insert(rank, json.as_slice())?;
+                while table.len()? > keep.max(1) as u64 {
+                    table.pop_first()?;
+                }
             }
-            stored.push(key.clone());
-            stored.drain(..stored.len().saturating_sub(keep));
-            keys.retain(|_, _| false).map_err(broken)?;
-            for (place, key) in (0_u64..).zip(&stored) {
-                keys.insert(place, serde_json::to_vec(key)?.as_slice()).map_err(broken)?;
-            }
-            Ok(stored)
+            all(&table)
         })
         .await
     }
 }
 
-fn all(keys: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<StoredKey>, StoreError> {
-    let stored = keys.iter().map_err(broken)?;
-    stored.map(|stored| Ok(serde_json::from_slice(stored.map_err(broken)?.1.value())?)).collect()
+fn all(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<StoredKey>, Failure> {
+    table.iter()?.map(|row| Ok(decode("a signing key", row?.1.value())?)).collect()
 }

@@ -1,137 +1,193 @@
-//! The embedded store: one file, owned by one process, with the same contract as a server.
+//! One process, one file: the store that needs no server.
 //!
-//! What is acknowledged is on the disk (`Durability::Immediate`), but for two things that are written too
-//! often for that: a session's last action and the counts of wrong tries. These reach the disk within a
-//! second ([`Embedded::upkeep`]), so that a crash moves a user's idle time back by a second at most.
+//! Every change is on the disk before it is acknowledged, last actions and counters included: a thread of
+//! its own gathers the changes that wait into one transaction, so that a hundred of them cost one
+//! `fsync`. Reads take a snapshot and wait for nobody.
+//!
+//! The file is this process' alone, so nothing can change behind the session cache: whoever uses this
+//! store may trust the cache for good.
 
 mod accounts;
 mod counters;
 mod establishments;
 mod keys;
 mod sessions;
+mod writer;
 
-use std::fs;
-use std::path::Path;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use redb::backends::InMemoryBackend;
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+use async_trait::async_trait;
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageBackend, WriteTransaction,
+};
 
-use super::Health;
-use crate::domain::{Clock, StoreError};
+use super::Upkeep;
+use crate::domain::{StoreError, Timestamp};
+use writer::Writer;
 
-/// A store of one process.
-#[derive(Clone)]
-pub struct Embedded(Arc<Inner>);
-
-struct Inner {
-    database: Database,
-    unsaved: AtomicBool,
+/// A store in one file, or in memory alone.
+pub struct Embedded {
+    database: Arc<Database>,
+    writer: Writer,
 }
 
-/// How often what was written lightly is brought to the disk.
-const SAVE: Duration = Duration::from_secs(1);
-/// How often what has expired is removed, in saves.
-const SWEEP: u32 = 60;
+/// The file could not be opened. Whose fault: this machine's, or its operator's.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{0} is in use by another process: one process owns it (is octroi running already?)")]
+    InUse(PathBuf),
+    /// The folder or the file cannot be made or opened.
+    #[error("{0} cannot be opened: {1}")]
+    Io(PathBuf, #[source] io::Error),
+    /// It is no store, or a damaged one.
+    #[error("{0} cannot be read as a store: {1}")]
+    Unreadable(PathBuf, #[source] DatabaseError),
+    /// The file opened, but cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The file's name in its folder.
+const FILE: &str = "octroi.redb";
 
 impl Embedded {
-    /// Opens `folder/octroi.redb`, and makes both where they are missing. Fails when another process has it.
-    pub fn open(folder: &Path) -> Result<Arc<Self>, StoreError> {
-        let failed =
-            |error: &dyn std::fmt::Display| StoreError::Unreachable(format!("{}: {error}", folder.display()));
-        fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        let database =
-            Database::builder().create(folder.join("octroi.redb")).map_err(|error| failed(&error))?;
-        Self::over(database)
+    /// Opens `dir/octroi.redb`, and makes both, for this user alone, where they are not there yet.
+    pub fn open(dir: &Path) -> Result<Arc<Self>, OpenError> {
+        let path = dir.join(FILE);
+        let file = private_file(dir, &path).map_err(|error| OpenError::Io(path.clone(), error))?;
+        let database = FileBackend::new(file).and_then(create).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                OpenError::InUse(path)
+            }
+            other => OpenError::Unreadable(path, other),
+        })?;
+        Ok(Self::with(database)?)
     }
 
     /// A store that is gone with the process.
-    pub fn in_memory() -> Result<Arc<Self>, StoreError> {
-        Self::over(Database::builder().create_with_backend(InMemoryBackend::new()).map_err(broken)?)
+    pub fn in_memory() -> Result<Arc<Self>, OpenError> {
+        let database = create(InMemoryBackend::new())
+            .map_err(|error| OpenError::Unreadable(PathBuf::from("memory"), error))?;
+        Ok(Self::with(database)?)
     }
 
-    /// Saves what was written lightly, and sweeps what has expired, for as long as the program runs.
-    pub async fn upkeep(&self, clock: &Clock) {
-        for round in 1_u32.. {
-            tokio::time::sleep(SAVE).await;
-            let now = clock.now();
-            let done = if round.is_multiple_of(SWEEP) { self.sweep(now).await } else { self.save().await };
-            if let Err(error) = done {
-                tracing::error!(%error, "the store's upkeep failed");
+    fn with(database: Database) -> Result<Arc<Self>, StoreError> {
+        let database = Arc::new(database);
+        make_tables(&database)?;
+        let writer = Writer::start(Arc::clone(&database))?;
+        Ok(Arc::new(Self { database, writer }))
+    }
+
+    /// Runs `job` on a snapshot, where blocking hurts nobody.
+    async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    {
+        let database = Arc::clone(&self.database);
+        let read = move || job(&database.begin_read()?);
+        tokio::task::spawn_blocking(move || read().map_err(StoreError::from))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unreachable("the read was cut short".to_owned())))
+    }
+
+    /// Runs `job` in a transaction and returns once it is on the disk.
+    async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
+    {
+        self.writer.write(job).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for Embedded {
+    fn is_reachable(&self) -> bool {
+        self.writer.is_sound()
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.sweep_sessions(now).await? + self.sweep_counters(now).await?)
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedded(…)")
+    }
+}
+
+fn private_file(dir: &Path, path: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // A new file's name must be on the disk as well, for what is written in it to be found again.
+    File::open(dir)?.sync_all()?;
+    Ok(file)
+}
+
+fn create(backend: impl StorageBackend) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)
+}
+
+/// redb's page cache; its own default is a gigabyte.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Makes the tables, so that a read never meets one that is missing.
+fn make_tables(database: &Database) -> Result<(), Failure> {
+    let transaction = database.begin_write()?;
+    accounts::make_table(&transaction)?;
+    establishments::make_table(&transaction)?;
+    sessions::make_tables(&transaction)?;
+    counters::make_table(&transaction)?;
+    keys::make_table(&transaction)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Why a job failed. A job that fails for [`Failure::Record`] has changed nothing: what it must read,
+/// it reads before it writes. After [`Failure::File`] its whole transaction is dropped.
+#[derive(Debug)]
+enum Failure {
+    File(redb::Error),
+    Record(StoreError),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::File(redb::Error::Corrupted(why)) => Self::Corrupt(why),
+            Failure::File(error) => Self::Unreachable(format!("the store's file: {error}")),
+            Failure::Record(error) => error,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// redb has an error type for each step; all are the file's.
+macro_rules! from_redb {
+    ($($error:ident),+) => {$(
+        impl From<redb::$error> for Failure {
+            fn from(error: redb::$error) -> Self {
+                Self::File(error.into())
             }
         }
-    }
-
-    /// Brings what was written lightly to the disk.
-    pub async fn save(&self) -> Result<(), StoreError> {
-        if self.0.unsaved.swap(false, Ordering::AcqRel) {
-            self.write(Durability::Immediate, |_| Ok(())).await?;
-        }
-        Ok(())
-    }
-
-    fn over(database: Database) -> Result<Arc<Self>, StoreError> {
-        let store = Self(Arc::new(Inner { database, unsaved: AtomicBool::new(false) }));
-        store.0.write(Durability::Immediate, |transaction| {
-            accounts::create(transaction)?;
-            establishments::create(transaction)?;
-            sessions::create(transaction)?;
-            counters::create(transaction)?;
-            keys::create(transaction)
-        })?;
-        Ok(Arc::new(store))
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let inner = Arc::clone(&self.0);
-        blocking(move || work(&inner.database.begin_read().map_err(broken)?)).await
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        durability: Durability,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let inner = Arc::clone(&self.0);
-        blocking(move || inner.write(durability, work)).await
-    }
+    )+};
 }
 
-impl Inner {
-    fn write<T>(
-        &self,
-        durability: Durability,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut transaction = self.database.begin_write().map_err(broken)?;
-        transaction.set_durability(durability).map_err(broken)?;
-        let done = work(&transaction)?;
-        transaction.commit().map_err(broken)?;
-        if matches!(durability, Durability::None) {
-            self.unsaved.store(true, Ordering::Release);
-        }
-        Ok(done)
-    }
-}
+from_redb!(StorageError, TableError, TransactionError, CommitError);
 
-impl Health for Embedded {
-    fn is_reachable(&self) -> bool {
-        self.0.database.begin_read().is_ok()
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| Err(StoreError::Unreachable(error.to_string())))
-}
-
-fn broken(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreachable(error.to_string())
-}
+#[cfg(test)]
+mod tests;

@@ -1,41 +1,44 @@
-//! Sessions: the record, and apart from it the last action, which changes often.
+//! Sessions by their name, and an index of each account's.
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 
-use super::{Embedded, broken};
+use super::{Embedded, Failure};
 use crate::domain::{Identifiant, StoreError, Timestamp};
 use crate::session::{Record, SessionId, SessionStore};
+use crate::store::json::{decode, encode};
 
-type Id = [u8; 32];
+/// Name to last action, end, the index's instant and rank, and record; instants in milliseconds since 1970.
+const SESSIONS: TableDefinition<&str, (i64, i64, i64, u64, &[u8])> = TableDefinition::new("sessions");
 
-const SESSIONS: TableDefinition<&Id, &[u8]> = TableDefinition::new("sessions");
-const LAST_ACTIONS: TableDefinition<&Id, i64> = TableDefinition::new("last-actions");
-/// Account, instant of signing in, id: in this order, an account's sessions are found the oldest first.
-const OF_ACCOUNT: TableDefinition<(&str, i64, &Id), ()> = TableDefinition::new("sessions-of");
+/// Account, instant of signing in, and rank among those of the same instant, to the session's name.
+const INDEX: TableDefinition<(&str, i64, u64), &str> = TableDefinition::new("sessions-of");
 
-pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.open_table(SESSIONS).map_err(broken)?;
-    transaction.open_table(LAST_ACTIONS).map_err(broken)?;
-    transaction.open_table(OF_ACCOUNT).map(drop).map_err(broken)
+type Index<'t> = Table<'t, (&'static str, i64, u64), &'static str>;
+type Kept = (SessionId, Record, Timestamp);
+
+/// How long a session is kept past its end, lest a reader whose clock is behind miss it.
+const GRACE_MS: i64 = 60_000;
+
+pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), Failure> {
+    transaction.open_table(SESSIONS)?;
+    transaction.open_table(INDEX)?;
+    Ok(())
 }
 
 #[async_trait]
 impl SessionStore for Embedded {
     async fn create(&self, id: &SessionId, record: &Record, at: Timestamp) -> Result<(), StoreError> {
-        let (id, record) = (*id, record.clone());
-        self.write(Durability::Immediate, move |transaction| {
-            let id = id.as_bytes();
-            let json = serde_json::to_vec(&record)?;
+        let (id, record, json) = (id.to_text(), record.clone(), encode(record)?);
+        self.write(move |transaction| {
             let account = record.stage.holder().account().as_str();
-            let place = (account, record.signed_in_at.as_millisecond(), id);
-            transaction.open_table(SESSIONS).map_err(broken)?.insert(id, json.as_slice()).map_err(broken)?;
-            transaction
-                .open_table(LAST_ACTIONS)
-                .map_err(broken)?
-                .insert(id, at.as_millisecond())
-                .map_err(broken)?;
-            transaction.open_table(OF_ACCOUNT).map_err(broken)?.insert(place, ()).map_err(broken)?;
+            let signed_in = record.signed_in_at.as_millisecond();
+            let mut index = transaction.open_table(INDEX)?;
+            let rank = next_rank(&index, account, signed_in)?;
+            index.insert((account, signed_in, rank), id.as_str())?;
+            let row =
+                (at.as_millisecond(), record.ends_at.as_millisecond(), signed_in, rank, json.as_slice());
+            transaction.open_table(SESSIONS)?.insert(id.as_str(), row)?;
             Ok(())
         })
         .await
@@ -43,94 +46,101 @@ impl SessionStore for Embedded {
 
     async fn find(&self, id: &SessionId) -> Result<Option<(Record, Timestamp)>, StoreError> {
         let id = *id;
-        self.read(move |transaction| {
-            let sessions = transaction.open_table(SESSIONS).map_err(broken)?;
-            let last_actions = transaction.open_table(LAST_ACTIONS).map_err(broken)?;
-            let Some(json) = sessions.get(id.as_bytes()).map_err(broken)? else { return Ok(None) };
-            let record = serde_json::from_slice(json.value())?;
-            let last = last_actions.get(id.as_bytes()).map_err(broken)?.map_or(0, |last| last.value());
-            Ok(Some((record, instant(last)?)))
-        })
-        .await
+        self.read(move |snapshot| Ok(kept(snapshot, id)?.map(|(_, record, last)| (record, last)))).await
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        let id = *id;
-        self.write(Durability::None, move |transaction| {
-            let mut last_actions = transaction.open_table(LAST_ACTIONS).map_err(broken)?;
-            let last = last_actions.get(id.as_bytes()).map_err(broken)?.map(|last| last.value());
-            let Some(last) = last else { return Ok(false) };
-            if last < at.as_millisecond() {
-                last_actions.insert(id.as_bytes(), at.as_millisecond()).map_err(broken)?;
+        let (id, at) = (id.to_text(), at.as_millisecond());
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(SESSIONS)?;
+            let Some(stored) = table.get(id.as_str())? else { return Ok(false) };
+            let (last, ends, signed_in, rank, json) = stored.value();
+            if at > last {
+                let json = json.to_vec();
+                drop(stored);
+                table.insert(id.as_str(), (at, ends, signed_in, rank, json.as_slice()))?;
             }
             Ok(true)
         })
         .await
     }
 
-    async fn remove(&self, id: &SessionId, _: &Identifiant) -> Result<bool, StoreError> {
-        let id = *id;
-        self.write(Durability::Immediate, move |transaction| remove(transaction, id.as_bytes())).await
+    async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
+        let (id, account) = (id.to_text(), account.clone());
+        self.write(move |transaction| remove(transaction, &id, account.as_str())).await
     }
 
-    async fn of_account(
-        &self,
-        account: &Identifiant,
-    ) -> Result<Vec<(SessionId, Record, Timestamp)>, StoreError> {
+    async fn of_account(&self, account: &Identifiant) -> Result<Vec<Kept>, StoreError> {
         let account = account.clone();
-        self.read(move |transaction| {
-            let index = transaction.open_table(OF_ACCOUNT).map_err(broken)?;
-            let sessions = transaction.open_table(SESSIONS).map_err(broken)?;
-            let last_actions = transaction.open_table(LAST_ACTIONS).map_err(broken)?;
-            let name = account.as_str();
-            let own = (name, i64::MIN, &[0; 32])..=(name, i64::MAX, &[u8::MAX; 32]);
-            let mut found = Vec::new();
-            for place in index.range(own).map_err(broken)? {
-                let (place, ()) = place.map(|(place, unit)| (place, unit.value())).map_err(broken)?;
-                let id = place.value().2;
-                let Some(json) = sessions.get(id).map_err(broken)? else { continue };
-                let last = last_actions.get(id).map_err(broken)?.map_or(0, |last| last.value());
-                let record = serde_json::from_slice(json.value())?;
-                found.push((SessionId::from_bytes(*id), record, instant(last)?));
+        self.read(move |snapshot| {
+            let index = snapshot.open_table(INDEX)?;
+            let all = (account.as_str(), i64::MIN, 0)..=(account.as_str(), i64::MAX, u64::MAX);
+            let mut sessions = Vec::new();
+            for row in index.range(all)? {
+                let (_, id) = row?;
+                sessions.extend(kept(snapshot, session_id(id.value())?)?);
             }
-            Ok(found)
+            Ok(sessions)
         })
         .await
     }
 }
 
 impl Embedded {
-    /// Removes the sessions that ended before `now`, and counts that are forgotten.
-    pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.write(Durability::Immediate, move |transaction| {
-            let mut over = Vec::new();
-            for stored in transaction.open_table(SESSIONS).map_err(broken)?.iter().map_err(broken)? {
-                let (id, json) = stored.map_err(broken)?;
-                let record: Record = serde_json::from_slice(json.value())?;
-                if record.ends_at <= now {
-                    over.push(*id.value());
-                }
+    /// Removes the sessions that ended before `now`.
+    pub(super) async fn sweep_sessions(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let limit = now.as_millisecond().saturating_sub(GRACE_MS);
+        let ended = self.read(move |snapshot| ended(snapshot, limit)).await?;
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |transaction| {
+            let mut removed = 0;
+            for (account, id) in &ended {
+                removed += usize::from(remove(transaction, id, account)?);
             }
-            for id in over {
-                remove(transaction, &id)?;
-            }
-            super::counters::sweep(transaction, now)
+            Ok(removed)
         })
         .await
     }
 }
 
-fn remove(transaction: &WriteTransaction, id: &Id) -> Result<bool, StoreError> {
-    let mut sessions = transaction.open_table(SESSIONS).map_err(broken)?;
-    let removed = sessions.remove(id).map_err(broken)?.map(|json| json.value().to_vec());
-    let Some(json) = removed else { return Ok(false) };
-    let record: Record = serde_json::from_slice(&json)?;
-    let place = (record.stage.holder().account().as_str(), record.signed_in_at.as_millisecond(), id);
-    transaction.open_table(LAST_ACTIONS).map_err(broken)?.remove(id).map_err(broken)?;
-    transaction.open_table(OF_ACCOUNT).map_err(broken)?.remove(place).map_err(broken)?;
+/// Sessions of the same instant keep the order in which they came.
+fn next_rank(index: &Index<'_>, account: &str, signed_in: i64) -> Result<u64, Failure> {
+    let same = (account, signed_in, 0)..=(account, signed_in, u64::MAX);
+    let last = index.range(same)?.next_back().transpose()?;
+    Ok(last.map_or(0, |(key, _)| key.value().2.saturating_add(1)))
+}
+
+fn remove(transaction: &WriteTransaction, id: &str, account: &str) -> Result<bool, Failure> {
+    let mut table = transaction.open_table(SESSIONS)?;
+    let Some(removed) = table.remove(id)? else { return Ok(false) };
+    let (_, _, signed_in, rank, _) = removed.value();
+    transaction.open_table(INDEX)?.remove((account, signed_in, rank))?;
     Ok(true)
 }
 
-fn instant(ms: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(ms).map_err(|error| StoreError::Corrupt(error.to_string()))
+fn kept(snapshot: &ReadTransaction, id: SessionId) -> Result<Option<Kept>, Failure> {
+    let Some(stored) = snapshot.open_table(SESSIONS)?.get(id.to_text().as_str())? else { return Ok(None) };
+    let (last, _, _, _, json) = stored.value();
+    let last = Timestamp::from_millisecond(last)
+        .map_err(|_| StoreError::Corrupt("a session's last action is no instant".to_owned()))?;
+    Ok(Some((id, decode("a session", json)?, last)))
+}
+
+fn session_id(text: &str) -> Result<SessionId, StoreError> {
+    SessionId::parse(text).ok_or_else(|| StoreError::Corrupt("a session's name is none".to_owned()))
+}
+
+/// Account and name of the sessions that ended at `limit` or before.
+fn ended(snapshot: &ReadTransaction, limit: i64) -> Result<Vec<(String, String)>, Failure> {
+    let sessions = snapshot.open_table(SESSIONS)?;
+    let mut ended = Vec::new();
+    for row in snapshot.open_table(INDEX)?.iter()? {
+        let (key, id) = row?;
+        if sessions.get(id.value())?.is_some_and(|stored| stored.value().1 <= limit) {
+            ended.push((key.value().0.to_owned(), id.value().to_owned()));
+        }
+    }
+    Ok(ended)
 }

@@ -1,82 +1,68 @@
-//! Accounts: one hash, a field a name, so that an import is one step.
+//! Accounts: one hash, by name.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use redis::{Script, cmd};
 
-use super::Redis;
+use super::{Redis, SCRIPTS};
 use crate::account::{Account, AccountStore, Added};
 use crate::domain::{Identifiant, StoreError};
-
-const KEY: &str = "octroi:accounts";
-
-/// The names that are taken, or none when all were added.
-static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local taken = {}
-        for i = 1, #ARGV, 2 do
-            if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then taken[#taken + 1] = ARGV[i] end
-        end
-        if #taken == 0 then
-            for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-        end
-        return taken
-        ",
-    )
-});
-
-/// Name, the revision that was read, the new record: 1 when it took the old one's place.
-static REPLACE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local stored = redis.call('HGET', KEYS[1], ARGV[1])
-        if not stored or cjson.decode(stored).revision ~= tonumber(ARGV[2]) then return 0 end
-        redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-        return 1
-        ",
-    )
-});
+use crate::store::json::{decode, encode};
+use crate::store::names::doubles;
 
 #[async_trait]
 impl AccountStore for Redis {
     async fn find(&self, identifiant: &Identifiant) -> Result<Option<Account>, StoreError> {
-        let stored: Option<Vec<u8>> = self.command(cmd("HGET").arg(KEY).arg(identifiant.as_str())).await?;
-        Ok(stored.map(|json| serde_json::from_slice(&json)).transpose()?)
+        let mut command = ::redis::cmd("HGET");
+        command.arg(self.layout.accounts()).arg(identifiant.as_str());
+        let stored: Option<Vec<u8>> = self.query(&command).await?;
+        stored.map(|json| account(&json)).transpose()
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        let stored: Vec<Vec<u8>> = self.command(cmd("HVALS").arg(KEY)).await?;
-        let read = stored.iter().map(|json| Ok(serde_json::from_slice(json)?));
-        let mut accounts = read.collect::<Result<Vec<Account>, StoreError>>()?;
-        accounts.sort_by(|a, b| a.identifiant.cmp(&b.identifiant));
+        let mut command = ::redis::cmd("HGETALL");
+        command.arg(self.layout.accounts());
+        let stored: HashMap<Vec<u8>, Vec<u8>> = self.query(&command).await?;
+        let mut accounts = stored.values().map(|json| account(json)).collect::<Result<Vec<_>, _>>()?;
+        accounts.sort_by(|one, other| one.identifiant.cmp(&other.identifiant));
         Ok(accounts)
     }
 
     async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
-        let mut add = ADD.key(KEY);
-        for account in accounts {
-            add.arg(account.identifiant.as_str()).arg(serde_json::to_vec(account)?);
+        let doubles = doubles(accounts);
+        if !doubles.is_empty() {
+            return Ok(Added::Taken(doubles));
         }
-        let taken: Vec<String> = self.script(&add).await?;
+        let records = accounts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let named = accounts.iter().zip(&records);
+        let arguments: Vec<&[u8]> = named
+            .flat_map(|(account, record)| [account.identifiant.as_str().as_bytes(), record.as_slice()])
+            .collect();
+        let taken: Vec<String> = self.run(&SCRIPTS.add, &self.layout.accounts(), &arguments).await?;
         if taken.is_empty() {
             return Ok(Added::All);
         }
-        let corrupt = |_| StoreError::Corrupt("an account's name".to_owned());
-        Ok(Added::Taken(
-            taken.into_iter().map(|name| name.parse().map_err(corrupt)).collect::<Result<_, _>>()?,
-        ))
+        let taken = accounts
+            .iter()
+            .map(|account| &account.identifiant)
+            .filter(|name| taken.iter().any(|taken| taken == name.as_str()));
+        Ok(Added::Taken(taken.cloned().collect()))
     }
 
     async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
-        let next = Account { revision: account.revision + 1, ..account.clone() };
-        let mut replace = REPLACE.key(KEY);
-        replace.arg(account.identifiant.as_str()).arg(account.revision).arg(serde_json::to_vec(&next)?);
-        self.script(&replace).await
+        let next = Account { revision: account.revision.saturating_add(1), ..account.clone() };
+        let name = account.identifiant.as_str().as_bytes();
+        let (read, record) = (account.revision.to_string(), encode(&next)?);
+        self.run(&SCRIPTS.replace, &self.layout.accounts(), &[name, read.as_bytes(), &record]).await
     }
 
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError> {
-        self.command(cmd("HDEL").arg(KEY).arg(identifiant.as_str())).await
+        let mut command = ::redis::cmd("HDEL");
+        command.arg(self.layout.accounts()).arg(identifiant.as_str());
+        self.change(&command).await
     }
+}
+
+fn account(json: &[u8]) -> Result<Account, StoreError> {
+    decode("an account", json)
 }

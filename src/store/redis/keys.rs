@@ -1,33 +1,19 @@
-//! Signing keys: a list, the oldest first.
-
-use std::sync::LazyLock;
+//! Signing keys: one list, the oldest first.
 
 use async_trait::async_trait;
-use redis::{Script, cmd};
 
-use super::Redis;
+use super::{Redis, SCRIPTS};
 use crate::domain::StoreError;
 use crate::entry::{SigningKeyStore, StoredKey};
-
-const KEY: &str = "octroi:signing-keys";
-
-/// The key, how many are expected, how many are kept: all that are there afterwards.
-static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        if redis.call('LLEN', KEYS[1]) == tonumber(ARGV[2]) then
-            redis.call('RPUSH', KEYS[1], ARGV[1])
-            redis.call('LTRIM', KEYS[1], -tonumber(ARGV[3]), -1)
-        end
-        return redis.call('LRANGE', KEYS[1], 0, -1)
-        ",
-    )
-});
+use crate::store::json::{decode, encode};
 
 #[async_trait]
 impl SigningKeyStore for Redis {
     async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        read(&self.command::<Vec<Vec<u8>>>(cmd("LRANGE").arg(KEY).arg(0).arg(-1)).await?)
+        let mut command = ::redis::cmd("LRANGE");
+        command.arg(self.layout.signing_keys()).arg(0).arg(-1);
+        let stored: Vec<Vec<u8>> = self.query(&command).await?;
+        read(&stored)
     }
 
     async fn add_key(
@@ -36,12 +22,14 @@ impl SigningKeyStore for Redis {
         expected: usize,
         keep: usize,
     ) -> Result<Vec<StoredKey>, StoreError> {
-        let mut add = ADD.key(KEY);
-        add.arg(serde_json::to_vec(key)?).arg(expected).arg(keep);
-        read(&self.script::<Vec<Vec<u8>>>(&add).await?)
+        let (expected, keep) = (expected.to_string(), keep.max(1).to_string());
+        let arguments = [&encode(key)?, expected.as_bytes(), keep.as_bytes()];
+        let stored: Vec<Vec<u8>> =
+            self.run(&SCRIPTS.add_key, &self.layout.signing_keys(), &arguments).await?;
+        read(&stored)
     }
 }
 
 fn read(stored: &[Vec<u8>]) -> Result<Vec<StoredKey>, StoreError> {
-    stored.iter().map(|json| Ok(serde_json::from_slice(json)?)).collect()
+    stored.iter().map(|json| decode("a signing key", json)).collect()
 }

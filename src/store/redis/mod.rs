@@ -1,91 +1,174 @@
-//! The shared store: a Redis server that all replicas see.
+//! A Redis server: the store that replicas share.
 //!
-//! Every script and transaction touches one key, so that a cluster needs nothing else. A write that is not
-//! answered is not sent again: it may have been done.
+//! One multiplexed connection carries everything, and a supervisor ([`link`]) keeps it: it asks for
+//! tracking before the connection is used, vouches for the session cache for as long as the server
+//! answers on it, and dials again for ever when it breaks. Without a connection every operation fails at
+//! once; with one that went silent, within [`PATIENCE`].
+//!
+//! Each command, script or pipeline stage touches one key:
+//!
+//! | key | type | holds |
+//! |---|---|---|
+//! | `octroi:accounts` | hash | identifiant → account |
+//! | `octroi:establishments` | hash | `921:s:SIRET` and `921:c:IDENTIFIANT` → establishment |
+//! | `octroi:session:ID` | string | record; expires |
+//! | `octroi:action:ID` | string | its last action, in ms; expires |
+//! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
+//! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
+//! | `octroi:signing-keys` | list | keys, the oldest first |
+//!
+//! Expiry by Redis only cleans: what has ended is judged by the reader, on instants that are in the values.
 
 mod accounts;
 mod counters;
 mod establishments;
+mod fault;
 mod keys;
+mod layout;
 mod link;
 mod sessions;
+mod voucher;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, Pipeline, RedisError, ScriptInvocation};
+use ::redis::{Cmd, FromRedisValue, Pipeline, Script};
+use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::task::AbortHandle;
 
-use super::Health;
-use crate::domain::{Clock, StoreError};
+use super::Upkeep;
+use crate::domain::{Clock, StoreError, Timestamp};
 use crate::session::SessionCache;
+use layout::Layout;
+use link::Link;
 
-/// A Redis server, through one connection that every worker shares.
+/// The longest that an operation may take.
+pub const PATIENCE: Duration = Duration::from_millis(800);
+
+/// A store on a Redis server.
 pub struct Redis {
-    line: ArcSwapOption<Line>,
-}
-
-/// A connection that is tracked, until its own task finds that it broke.
-struct Line {
-    connection: MultiplexedConnection,
-    broken: Arc<AtomicBool>,
+    link: Arc<Link>,
+    layout: Layout,
+    supervisor: AbortHandle,
 }
 
 impl Redis {
-    /// A store on the server at `url`, and the task that connects to it and keeps `cache` honest: it must
-    /// run for as long as the store is used. The server need not be up: until it is, every operation
-    /// fails at once.
-    pub fn new(
+    /// The store at `url` (`redis://`, `rediss://`, `redis+unix://`), kept up by a task on the current
+    /// runtime. `clock` follows the server's, and `cache` is trusted while the server's word is sure.
+    ///
+    /// A server that is down is no error: the store answers [`StoreError::Unreachable`] until it is up. A
+    /// URL that is none is one, at once.
+    pub async fn connect(
         url: &SecretString,
         clock: Clock,
         cache: Arc<SessionCache>,
-    ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), StoreError> {
-        let store = Arc::new(Self { line: ArcSwapOption::empty() });
-        let link = link::Link::new(url, Arc::clone(&store), clock, cache)?;
-        Ok((store, link.run()))
+    ) -> Result<Arc<Self>, StoreError> {
+        Self::connect_under("octroi", url, clock, cache).await
     }
 
-    fn publish(&self, line: Line) {
-        self.line.store(Some(Arc::new(line)));
+    /// As [`Redis::connect`], with another `prefix` than `octroi` before all keys.
+    pub async fn connect_under(
+        prefix: &str,
+        url: &SecretString,
+        clock: Clock,
+        cache: Arc<SessionCache>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let layout = Layout::new(prefix);
+        let link = Arc::new(Link::new(url, layout.clone(), clock, cache)?);
+        let supervisor = tokio::spawn(link::supervise(Arc::clone(&link))).abort_handle();
+        link.first_outcome().await;
+        Ok(Arc::new(Self { link, layout, supervisor }))
     }
 
-    fn retract(&self) {
-        self.line.store(None);
+    /// Runs a read; if the connection breaks under it, once more on the next one.
+    async fn query<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link.twice(|mut line| async move { command.query_async(&mut line).await }).await
     }
 
-    fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
-        let line = self.line.load();
-        let whole = line.as_deref().filter(|line| !line.broken.load(Ordering::Acquire));
-        let line = whole.ok_or_else(|| StoreError::Unreachable("not connected".to_owned()))?;
-        Ok(line.connection.clone())
+    /// Runs a change, once: a change whose answer was lost may have been made.
+    async fn change<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link.once(|mut line| async move { command.query_async(&mut line).await }).await
     }
 
-    async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
-        command.query_async(&mut self.connection()?).await.map_err(|error| fault(&error))
+    /// As [`Redis::query`], several in one go.
+    async fn query_all<T: FromRedisValue + Send>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.link.twice(|mut line| async move { pipeline.query_async(&mut line).await }).await
     }
 
-    async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        pipeline.query_async(&mut self.connection()?).await.map_err(|error| fault(&error))
+    /// As [`Redis::change`], several in one go, each by itself and in order.
+    async fn change_all<T: FromRedisValue + Send>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.link.once(|mut line| async move { pipeline.query_async(&mut line).await }).await
     }
 
-    async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        script.invoke_async(&mut self.connection()?).await.map_err(|error| fault(&error))
-    }
-}
-
-impl Health for Redis {
-    fn is_reachable(&self) -> bool {
-        self.connection().is_ok()
-    }
-}
-
-fn fault(error: &RedisError) -> StoreError {
-    match error.kind() {
-        redis::ErrorKind::UnexpectedReturnType | redis::ErrorKind::Parse => {
-            StoreError::Corrupt(error.to_string())
+    /// Runs a script that changes one key, once.
+    async fn run<T: FromRedisValue + Send>(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, StoreError> {
+        let mut call = script.key(key);
+        for argument in arguments {
+            call.arg(*argument);
         }
-        _ => StoreError::Unreachable(error.to_string()),
+        let call = &call;
+        self.link.once(|mut line| async move { call.invoke_async(&mut line).await }).await
     }
 }
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redis(…)")
+    }
+}
+
+#[async_trait]
+impl Upkeep for Redis {
+    fn is_reachable(&self) -> bool {
+        self.link.is_up()
+    }
+
+    /// Nothing to do: keys expire by themselves, and an account's dead sessions leave its index when the
+    /// index is read.
+    async fn sweep(&self, _now: Timestamp) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+}
+
+/// The scripts, loaded on each new connection.
+struct Scripts {
+    index: Script,
+    touch: Script,
+    attempt: Script,
+    add: Script,
+    replace: Script,
+    put: Script,
+    add_key: Script,
+}
+
+static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    index: Script::new(include_str!("lua/index.lua")),
+    touch: Script::new(include_str!("lua/touch.lua")),
+    attempt: Script::new(include_str!("lua/attempt.lua")),
+    add: Script::new(include_str!("lua/add.lua")),
+    replace: Script::new(include_str!("lua/replace.lua")),
+    put: Script::new(include_str!("lua/put.lua")),
+    add_key: Script::new(include_str!("lua/add_key.lua")),
+});
+
+impl Scripts {
+    fn all(&self) -> [&Script; 7] {
+        let Self { index, touch, attempt, add, replace, put, add_key } = self;
+        [index, touch, attempt, add, replace, put, add_key]
+    }
+}
+
+#[cfg(test)]
+mod tests;

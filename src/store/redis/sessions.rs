@@ -1,110 +1,113 @@
-//! Sessions: a hash each, with the record and the last action apart; and an index for each account.
+//! Sessions: a record and a last action each, and a sorted set of each account's.
 //!
-//! The keys expire by themselves an hour after the session's end, for cleaning alone.
+//! The record is written once and removed once, by plain commands: those are what the server tells other
+//! replicas of. The last action lies apart, where its changes disturb no cache; and it is moved by a
+//! script, whose changes the server would tell even to the one who asked for them (`NOLOOP` or not).
+//!
+//! A session is there when both are. It is written before its account's index, so that a name in the index
+//! without a session is that of a dead one and can go. A session that never reached the index was never
+//! acknowledged: nobody holds its token.
 
-use std::sync::LazyLock;
-
+use ::redis::Pipeline;
 use async_trait::async_trait;
-use redis::{Script, cmd, pipe};
 
-use super::Redis;
+use super::{Redis, SCRIPTS};
 use crate::domain::{Identifiant, StoreError, Timestamp};
 use crate::session::{Record, SessionId, SessionStore};
+use crate::store::json::{decode, encode};
 
-/// What sessions' keys begin with; changes under it are told to every replica.
-pub(super) const PREFIX: &str = "octroi:session:";
-const HOUR_MS: i64 = 3_600_000;
+type Kept = (SessionId, Record, Timestamp);
 
-/// The instant of an action: 0 when the session is gone, which it stays; time never goes back.
-static TOUCH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local last = redis.call('HGET', KEYS[1], 'last')
-        if not last then return 0 end
-        if tonumber(last) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last', ARGV[1]) end
-        return 1
-        ",
-    )
-});
+/// Record and last action, as Redis answers them.
+type Halves = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// How long a session is kept past its end, lest a reader whose clock is behind miss it.
+const GRACE_MS: i64 = 60_000;
 
 #[async_trait]
 impl SessionStore for Redis {
     async fn create(&self, id: &SessionId, record: &Record, at: Timestamp) -> Result<(), StoreError> {
-        let signed_in = record.signed_in_at.as_millisecond();
-        let ends = record.ends_at.as_millisecond();
-        let (index, at) = (index(record.stage.holder().account()), at.as_millisecond());
-        let dead_before = at - (ends - signed_in) - HOUR_MS;
-        // The index first: a session that nobody could find would outlive its account's suspension.
-        let mut indexed = pipe();
-        indexed.cmd("ZREMRANGEBYSCORE").arg(&index).arg("-inf").arg(dead_before).ignore();
-        indexed.cmd("ZADD").arg(&index).arg(signed_in).arg(id.to_text()).ignore();
-        indexed.cmd("PEXPIRE").arg(&index).arg(ends - signed_in + HOUR_MS).ignore();
-        self.pipeline::<()>(indexed.atomic()).await?;
-        let mut kept = pipe();
-        let key = key(id);
-        kept.cmd("HSET")
-            .arg(&key)
-            .arg("record")
-            .arg(serde_json::to_vec(record)?)
-            .arg("last")
-            .arg(at)
-            .ignore();
-        kept.cmd("PEXPIRE").arg(&key).arg((ends - at).max(0) + HOUR_MS).ignore();
-        self.pipeline(kept.atomic()).await
+        let left = record.ends_at.as_millisecond().saturating_sub(at.as_millisecond()).max(0);
+        let keep = left.saturating_add(GRACE_MS);
+        let (action, kept) = (self.layout.action(id), self.layout.session(id));
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("SET").arg(action).arg(at.as_millisecond()).arg("PX").arg(keep).ignore();
+        pipeline.cmd("SET").arg(kept).arg(encode(record)?).arg("PX").arg(keep).ignore();
+        let () = self.change_all(&pipeline).await?;
+        let index = self.layout.sessions_of(record.stage.holder().account());
+        let signed_in = record.signed_in_at.as_millisecond().to_string();
+        let arguments = [id.to_text(), signed_in, keep.to_string()];
+        self.run(&SCRIPTS.index, &index, &arguments.each_ref().map(String::as_bytes)).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<(Record, Timestamp)>, StoreError> {
-        let stored: Stored = self.command(cmd("HMGET").arg(key(id)).arg("record").arg("last")).await?;
-        read(&stored)
+        let mut pipeline = ::redis::pipe();
+        self.ask_for(id, &mut pipeline);
+        session(self.query_all(&pipeline).await?)
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<bool, StoreError> {
-        self.script(TOUCH.key(key(id)).arg(at.as_millisecond())).await
+        let at = at.as_millisecond().to_string();
+        self.run(&SCRIPTS.touch, &self.layout.action(id), &[at.as_bytes()]).await
     }
 
     async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
-        let removed = self.command(cmd("DEL").arg(key(id))).await?;
-        self.command::<i64>(cmd("ZREM").arg(index(account)).arg(id.to_text())).await?;
+        let mut pipeline = ::redis::pipe();
+        pipeline.del(self.layout.session(id));
+        pipeline.del(self.layout.action(id)).ignore();
+        pipeline.zrem(self.layout.sessions_of(account), id.to_text()).ignore();
+        let (removed,): (bool,) = self.change_all(&pipeline).await?;
         Ok(removed)
     }
 
-    async fn of_account(
-        &self,
-        account: &Identifiant,
-    ) -> Result<Vec<(SessionId, Record, Timestamp)>, StoreError> {
-        let names: Vec<String> = self.command(cmd("ZRANGE").arg(index(account)).arg(0).arg(-1)).await?;
-        let ids: Vec<SessionId> = names.iter().filter_map(|name| SessionId::parse(name)).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut reads = pipe();
-        for id in &ids {
-            reads.cmd("HMGET").arg(key(id)).arg("record").arg("last");
-        }
-        let stored: Vec<Stored> = self.pipeline(&reads).await?;
-        let mut found = Vec::new();
-        for (id, stored) in ids.into_iter().zip(&stored) {
-            if let Some((record, last)) = read(stored)? {
-                found.push((id, record, last));
+    async fn of_account(&self, account: &Identifiant) -> Result<Vec<Kept>, StoreError> {
+        let index = self.layout.sessions_of(account);
+        let names: Vec<String> = self.query(&::redis::Cmd::zrange(&index, 0, -1)).await?;
+        let (ids, mut dead): (Vec<_>, Vec<_>) =
+            names.into_iter().map(|name| SessionId::parse(&name).ok_or(name)).partition(Result::is_ok);
+        let ids: Vec<_> = ids.into_iter().flatten().collect();
+        let mut sessions = Vec::with_capacity(ids.len());
+        for (id, halves) in ids.iter().zip(self.all_halves(&ids).await?) {
+            match session(halves)? {
+                Some((record, last)) => sessions.push((*id, record, last)),
+                None => dead.push(Err(id.to_text())),
             }
         }
-        Ok(found)
+        let dead: Vec<_> = dead.into_iter().filter_map(Result::err).collect();
+        if !dead.is_empty() {
+            // Housekeeping: what was asked is known, and the next reader tries again.
+            let _ = self.change::<()>(&::redis::Cmd::zrem(&index, &dead)).await;
+        }
+        Ok(sessions)
     }
 }
 
-type Stored = (Option<Vec<u8>>, Option<i64>);
+impl Redis {
+    async fn all_halves(&self, ids: &[SessionId]) -> Result<Vec<Halves>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = ::redis::pipe();
+        for id in ids {
+            self.ask_for(id, &mut pipeline);
+        }
+        let flat: Vec<Option<Vec<u8>>> = self.query_all(&pipeline).await?;
+        let (pairs, _) = flat.as_chunks();
+        Ok(pairs.iter().map(|[record, last]| (record.clone(), last.clone())).collect())
+    }
 
-fn read((record, last): &Stored) -> Result<Option<(Record, Timestamp)>, StoreError> {
+    fn ask_for(&self, id: &SessionId, pipeline: &mut Pipeline) {
+        pipeline.get(self.layout.session(id)).get(self.layout.action(id));
+    }
+}
+
+fn session((record, last): Halves) -> Result<Option<(Record, Timestamp)>, StoreError> {
+    // One half alone is a session that is being removed.
     let (Some(record), Some(last)) = (record, last) else { return Ok(None) };
-    let instant =
-        Timestamp::from_millisecond(*last).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    Ok(Some((serde_json::from_slice(record)?, instant)))
-}
-
-fn key(id: &SessionId) -> String {
-    format!("{PREFIX}{}", id.to_text())
-}
-
-fn index(account: &Identifiant) -> String {
-    format!("octroi:sessions-of:{account}")
+    let last = std::str::from_utf8(&last)
+        .ok()
+        .and_then(|last| last.parse().ok())
+        .and_then(|last| Timestamp::from_millisecond(last).ok())
+        .ok_or_else(|| StoreError::Corrupt("a session's last action is no instant".to_owned()))?;
+    Ok(Some((decode("a session", &record)?, last)))
 }

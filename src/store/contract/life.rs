@@ -1,0 +1,189 @@
+//! What ends: sessions and counters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{Tested, at, name, new_id, record};
+use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::session::SessionStore;
+
+pub(in crate::store) async fn a_session_is_kept_as_it_was(store: Tested) {
+    let sessions: &dyn SessionStore = &*store;
+    let (id, kept) = (new_id(), record("a@esat.example", 0, 43_200));
+    assert_eq!(sessions.find(&id).await.expect("an answer"), None);
+    sessions.create(&id, &kept, at(5)).await.expect("created");
+    assert_eq!(sessions.find(&id).await.expect("an answer"), Some((kept, at(5))));
+    assert_eq!(sessions.find(&new_id()).await.expect("an answer"), None);
+}
+
+pub(in crate::store) async fn a_touch_never_moves_time_back_nor_revives(store: Tested) {
+    let sessions: &dyn SessionStore = &*store;
+    let (id, kept, owner) = (new_id(), record("a@esat.example", 0, 43_200), name("a@esat.example"));
+    sessions.create(&id, &kept, at(0)).await.expect("created");
+    for (touched, then) in [(10, 10), (4, 10), (11, 11)] {
+        assert!(sessions.touch(&id, at(touched)).await.expect("an answer"));
+        let (_, last) = sessions.find(&id).await.expect("an answer").expect("a session");
+        assert_eq!(last, at(then));
+    }
+    assert!(sessions.remove(&id, &owner).await.expect("an answer"));
+    assert!(!sessions.touch(&id, at(20)).await.expect("an answer"));
+    assert_eq!(sessions.find(&id).await.expect("an answer"), None);
+}
+
+pub(in crate::store) async fn of_many_removers_one_is_told(store: Tested) {
+    let (id, owner) = (new_id(), name("a@esat.example"));
+    let sessions: &dyn SessionStore = &*store;
+    sessions.create(&id, &record("a@esat.example", 0, 43_200), at(0)).await.expect("created");
+    let removers = (0..32).map(|_| {
+        let (store, owner) = (Arc::clone(&store), owner.clone());
+        tokio::spawn(async move { SessionStore::remove(&*store, &id, &owner).await.expect("an answer") })
+    });
+    let told = join_all(removers).await.into_iter().filter(|told| matches!(told, Ok(true))).count();
+    assert_eq!(told, 1);
+    assert!(sessions.of_account(&owner).await.expect("a list").is_empty());
+}
+
+pub(in crate::store) async fn the_sessions_of_an_account_are_the_oldest_first(store: Tested) {
+    let sessions: &dyn SessionStore = &*store;
+    let (owner, other) = (name("a@esat.example"), name("aa@esat.example"));
+    let ids: Vec<_> = (0..6).map(|_| new_id()).collect();
+    // Three of the same instant keep the order in which they came.
+    for (id, signed_in) in ids.iter().zip([30, 10, 20, 20, 20, 5]) {
+        sessions.create(id, &record(owner.as_str(), signed_in, 43_200), at(40)).await.expect("created");
+    }
+    sessions.create(&new_id(), &record(other.as_str(), 0, 43_200), at(40)).await.expect("created");
+    assert!(sessions.touch(&ids[3], at(50)).await.expect("an answer"));
+    assert!(sessions.remove(&ids[1], &owner).await.expect("an answer"));
+    let listed = sessions.of_account(&owner).await.expect("a list");
+    let order: Vec<_> = listed.iter().map(|(id, _, _)| *id).collect();
+    assert_eq!(order, [ids[5], ids[2], ids[3], ids[4], ids[0]]);
+    assert_eq!(listed[2].2, at(50));
+    assert_eq!(listed[0].1, record(owner.as_str(), 5, 43_200));
+    assert_eq!(sessions.of_account(&other).await.expect("a list").len(), 1);
+}
+
+pub(in crate::store) async fn tries_lock_at_max_and_locks_double(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(3, true);
+    let steps = [
+        (0, allowed(1)),
+        (1, allowed(2)),
+        (2, allowed(3)),
+        (2, locked(900)),
+        (901, locked(1)),
+        (902, allowed(4)),
+        (903, locked(1799)),
+        (2702, allowed(5)),
+        (2702, locked(3000)),
+        (5702, allowed(6)),
+        (5703, locked(2999)),
+    ];
+    for (step, (seconds, expected)) in steps.into_iter().enumerate() {
+        let answer = counters.attempt("a", &rule, at(seconds)).await.expect("an answer");
+        assert_eq!(answer, expected, "step {step}");
+    }
+}
+
+pub(in crate::store) async fn a_count_is_forgotten_after_its_memory(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = AttemptRule { memory: Duration::from_mins(10), ..rule(3, true) };
+    // The lock outlives the memory, and then all begins anew.
+    let steps = [
+        (0, allowed(1)),
+        (599, allowed(2)),
+        (1199, allowed(1)),
+        (1200, allowed(2)),
+        (1201, allowed(3)),
+        (2000, locked(101)),
+        (2101, allowed(1)),
+    ];
+    for (step, (seconds, expected)) in steps.into_iter().enumerate() {
+        let answer = counters.attempt("a", &rule, at(seconds)).await.expect("an answer");
+        assert_eq!(answer, expected, "step {step}");
+    }
+}
+
+pub(in crate::store) async fn without_growth_a_lock_once_served_is_forgotten(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(2, false);
+    let steps = [
+        (0, allowed(1)),
+        (1, allowed(2)),
+        (1, locked(900)),
+        (901, allowed(1)),
+        (902, allowed(2)),
+        (903, locked(899)),
+    ];
+    for (step, (seconds, expected)) in steps.into_iter().enumerate() {
+        let answer = counters.attempt("a", &rule, at(seconds)).await.expect("an answer");
+        assert_eq!(answer, expected, "step {step}");
+    }
+}
+
+pub(in crate::store) async fn a_pardon_forgets_all(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(1, true);
+    counters.forgive("a").await.expect("forgiven");
+    for _ in 0..2 {
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), allowed(1));
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), locked(900));
+        counters.forgive("a").await.expect("forgiven");
+    }
+}
+
+pub(in crate::store) async fn a_hundred_at_once_count_a_hundred(store: Tested) {
+    let attempts = (0..100).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.attempt("a", &rule(5, true), at(0)).await.expect("an answer") })
+    });
+    let answers: Vec<_> =
+        join_all(attempts).await.into_iter().map(|answer| answer.expect("no panic")).collect();
+    let mut counts: Vec<_> = answers
+        .iter()
+        .filter_map(|answer| if let Attempt::Allowed { count } = answer { Some(*count) } else { None })
+        .collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2, 3, 4, 5]);
+    assert_eq!(answers.iter().filter(|answer| **answer == locked(900)).count(), 95);
+}
+
+pub(in crate::store) async fn keys_of_counters_do_not_meet(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    for key in ["a", "a:b", "a b\r\n\u{0}é", "", "*"] {
+        assert_eq!(counters.attempt(key, &rule(1, true), at(0)).await.expect("an answer"), allowed(1));
+    }
+}
+
+pub(in crate::store) async fn a_sweep_leaves_the_living(store: Tested) {
+    let (living, owner) = (new_id(), name("a@esat.example"));
+    let sessions: &dyn SessionStore = &*store;
+    sessions.create(&living, &record(owner.as_str(), 0, 43_200), at(0)).await.expect("created");
+    store.attempt("a", &rule(2, true), at(0)).await.expect("an answer");
+    store.sweep(at(43_100)).await.expect("swept");
+    assert!(store.is_reachable());
+    assert!(sessions.find(&living).await.expect("an answer").is_some());
+    let counted = store.attempt("a", &rule(2, true), at(43_100)).await.expect("an answer");
+    assert_eq!(counted, allowed(2));
+}
+
+const MINUTE: u64 = 60;
+
+fn rule(max: u32, grows: bool) -> AttemptRule {
+    AttemptRule {
+        max,
+        lockout: Duration::from_secs(15 * MINUTE),
+        grows,
+        longest: Duration::from_secs(50 * MINUTE),
+        memory: Duration::from_hours(24),
+    }
+}
+
+fn allowed(count: u32) -> Attempt {
+    Attempt::Allowed { count }
+}
+
+fn locked(seconds: u64) -> Attempt {
+    Attempt::Locked { retry_after: Duration::from_secs(seconds) }
+}

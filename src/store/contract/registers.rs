@@ -1,0 +1,157 @@
+//! What lasts: accounts, establishments, signing keys.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Tested, account, at};
+use crate::account::{Account, AccountStore, Added, Status};
+use crate::domain::{CafCode, IdentifiantCommunication, Siret};
+use crate::entry::{SigningKeyStore, StoredKey};
+use crate::establishment::{Establishment, EstablishmentStore};
+
+pub(in crate::store) async fn accounts_are_added_all_or_none(store: Tested) {
+    let accounts: &dyn AccountStore = &*store;
+    let (a, b, c) = (account("a@esat.example"), account("b@esat.example"), account("c@esat.example"));
+    assert_eq!(accounts.list().await.expect("a list"), []);
+    assert_eq!(accounts.add(&[]).await.expect("an answer"), Added::All);
+    assert_eq!(accounts.add(&[c.clone(), a.clone()]).await.expect("an answer"), Added::All);
+    let taken = Added::Taken(vec![c.identifiant.clone(), a.identifiant.clone()]);
+    assert_eq!(accounts.add(&[c.clone(), b.clone(), a.clone()]).await.expect("an answer"), taken);
+    assert_eq!(accounts.find(&b.identifiant).await.expect("an answer"), None);
+    assert_eq!(accounts.find(&a.identifiant).await.expect("an answer"), Some(a.clone()));
+    assert_eq!(accounts.add(std::slice::from_ref(&b)).await.expect("an answer"), Added::All);
+    assert_eq!(accounts.list().await.expect("a list"), [a, b, c]);
+}
+
+pub(in crate::store) async fn a_name_met_twice_in_one_import_is_taken(store: Tested) {
+    let accounts: &dyn AccountStore = &*store;
+    let (a, b) = (account("a@esat.example"), account("b@esat.example"));
+    let added = accounts.add(&[a.clone(), b, a.clone(), a.clone()]).await.expect("an answer");
+    assert_eq!(added, Added::Taken(vec![a.identifiant]));
+    assert_eq!(accounts.list().await.expect("a list"), []);
+}
+
+pub(in crate::store) async fn an_account_is_replaced_only_by_one_who_read_it(store: Tested) {
+    let accounts: &dyn AccountStore = &*store;
+    let read = account("a@esat.example");
+    assert!(!accounts.replace(&read).await.expect("an answer"), "there is none to replace");
+    accounts.add(std::slice::from_ref(&read)).await.expect("added");
+    let changed = Account { status: Status::Suspended, former: vec![], home_caf: None, ..read.clone() };
+    assert!(accounts.replace(&changed).await.expect("an answer"));
+    assert!(!accounts.replace(&read).await.expect("an answer"), "its reading is stale");
+    let stored = accounts.find(&read.identifiant).await.expect("an answer").expect("an account");
+    assert_eq!(stored, Account { revision: 1, ..changed });
+    assert!(accounts.replace(&stored).await.expect("an answer"));
+}
+
+pub(in crate::store) async fn of_many_who_replace_one_wins(store: Tested) {
+    let read = account("a@esat.example");
+    AccountStore::add(&*store, std::slice::from_ref(&read)).await.expect("added");
+    let replacers = (0..32).map(|n| {
+        let (store, mine) = (Arc::clone(&store), Account { nom: n.to_string(), ..read.clone() });
+        tokio::spawn(async move { AccountStore::replace(&*store, &mine).await.expect("an answer") })
+    });
+    let wins = join_all(replacers).await.into_iter().filter(|win| matches!(win, Ok(true))).count();
+    assert_eq!(wins, 1);
+}
+
+pub(in crate::store) async fn an_account_is_removed_once(store: Tested) {
+    let accounts: &dyn AccountStore = &*store;
+    let gone = account("a@esat.example");
+    accounts.add(std::slice::from_ref(&gone)).await.expect("added");
+    assert!(accounts.remove(&gone.identifiant).await.expect("an answer"));
+    assert!(!accounts.remove(&gone.identifiant).await.expect("an answer"));
+    assert_eq!(accounts.find(&gone.identifiant).await.expect("an answer"), None);
+    assert_eq!(accounts.add(&[gone]).await.expect("an answer"), Added::All);
+}
+
+pub(in crate::store) async fn establishments_are_found_by_both_names(store: Tested) {
+    let establishments: &dyn EstablishmentStore = &*store;
+    let (here, there): (CafCode, CafCode) = ("921".parse().expect("a Caf"), "751".parse().expect("a Caf"));
+    let typed: IdentifiantCommunication = "ab12".parse().expect("an identifiant");
+    let both = known("921", Some(siret(1)), Some("AB12"), "both");
+    let one = known("921", None, Some("CD34"), "one");
+    establishments.put(&[both.clone(), one.clone()]).await.expect("put");
+    let by_siret = establishments.by_siret(here, &siret(1)).await.expect("an answer");
+    assert_eq!(by_siret, Some(both.clone()));
+    assert_eq!(establishments.by_communication(here, &typed).await.expect("an answer"), Some(both));
+    let other = "cd34".parse().expect("an identifiant");
+    assert_eq!(establishments.by_communication(here, &other).await.expect("an answer"), Some(one));
+    assert_eq!(establishments.by_siret(there, &siret(1)).await.expect("an answer"), None);
+    assert_eq!(establishments.by_communication(there, &typed).await.expect("an answer"), None);
+}
+
+pub(in crate::store) async fn an_establishment_takes_the_place_of_all_it_meets(store: Tested) {
+    let establishments: &dyn EstablishmentStore = &*store;
+    let old = [
+        known("921", Some(siret(1)), Some("A1"), "by its SIRET"),
+        known("921", Some(siret(2)), Some("A2"), "by its identifiant"),
+        known("751", Some(siret(1)), Some("A2"), "of another Caf"),
+    ];
+    establishments.put(&old).await.expect("put");
+    let new = known("921", Some(siret(1)), Some("A2"), "new");
+    establishments.put(std::slice::from_ref(&new)).await.expect("put");
+    let caf = new.caf;
+    let by_old_siret = establishments.by_siret(caf, &siret(2)).await.expect("an answer");
+    assert_eq!(by_old_siret, None);
+    let a1 = "A1".parse().expect("an identifiant");
+    assert_eq!(establishments.by_communication(caf, &a1).await.expect("an answer"), None);
+    assert_eq!(establishments.list().await.expect("a list"), [old[2].clone(), new]);
+}
+
+pub(in crate::store) async fn establishments_are_listed_once_in_order(store: Tested) {
+    let establishments: &dyn EstablishmentStore = &*store;
+    establishments.put(&[]).await.expect("put");
+    let all: Vec<_> = (0..300).map(|n| known("921", Some(siret(n)), Some(&format!("{n}")), "")).collect();
+    let first = known("751", None, Some("Z"), "");
+    establishments.put(&all).await.expect("put");
+    establishments.put(&[first.clone(), all[7].clone()]).await.expect("put");
+    let listed = establishments.list().await.expect("a list");
+    assert_eq!(listed.len(), 301);
+    assert_eq!(listed[0], first);
+    assert_eq!(listed[1..], all);
+}
+
+pub(in crate::store) async fn a_key_is_added_by_one_of_many(store: Tested) {
+    let adders = (0..16).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.add_key(&key(&n.to_string()), 0, 3).await.expect("an answer") })
+    });
+    let answers: Vec<_> =
+        join_all(adders).await.into_iter().map(|answer| answer.expect("no panic")).collect();
+    let kept = store.keys().await.expect("the keys");
+    assert_eq!(kept.len(), 1);
+    assert!(answers.iter().all(|answer| *answer == kept), "all are told of the same key");
+}
+
+pub(in crate::store) async fn only_the_latest_keys_are_kept(store: Tested) {
+    let keys: &dyn SigningKeyStore = &*store;
+    let ids = |keys: Vec<StoredKey>| keys.into_iter().map(|key| key.id).collect::<Vec<_>>();
+    assert!(keys.keys().await.expect("the keys").is_empty());
+    for (added, expected, left) in
+        [("a", 0, vec!["a"]), ("b", 1, vec!["a", "b"]), ("c", 2, vec!["b", "c"]), ("d", 1, vec!["b", "c"])]
+    {
+        assert_eq!(ids(keys.add_key(&key(added), expected, 2).await.expect("an answer")), left);
+    }
+    assert_eq!(ids(keys.keys().await.expect("the keys")), ["b", "c"]);
+    assert!(keys.keys().await.expect("the keys")[0] == key("b"));
+}
+
+fn siret(nth: u32) -> Siret {
+    let keyed = |key| format!("1000000{nth:06}{key}").parse().ok();
+    (0..10).find_map(keyed).expect("one key in ten is right")
+}
+
+fn known(caf: &str, siret: Option<Siret>, communication: Option<&str>, nom: &str) -> Establishment {
+    Establishment {
+        caf: caf.parse().expect("a Caf"),
+        siret,
+        identifiant_communication: communication.map(|text| text.parse().expect("an identifiant")),
+        nom: nom.to_owned(),
+    }
+}
+
+fn key(id: &str) -> StoredKey {
+    StoredKey { id: id.to_owned(), created_at: at(0), pkcs8: "c2VjcmV0".to_owned() }
+}

@@ -1,0 +1,74 @@
+//! A real redis-server of its own.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{eventually, free_port};
+
+pub struct Redis {
+    folder: TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let process = spawn(&folder, port);
+        let redis = Self { folder, port, process };
+        redis.answers();
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// With the data that it had written.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.folder, self.port);
+        self.answers();
+    }
+
+    fn answers(&self) {
+        eventually("redis-server answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(folder: &TempDir, port: u16) -> Child {
+    let port = port.to_string();
+    let options = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+    ];
+    Command::new("redis-server")
+        .args(options)
+        .arg("--dir")
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed (tests/run sees to it)")
+}

@@ -1,0 +1,160 @@
+//! A small world: a store, two Cafs with a backend each, a gateway, and the people of the tests.
+
+use std::sync::LazyLock;
+
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, Params, Version};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::backend::Backend;
+use super::client::{Client, Response};
+use super::gateway::{Gateway, NOON, Settings};
+use super::redis::Redis;
+
+/// Everybody's password, unless a test says otherwise.
+pub const PASSWORD: &str = "Tilleul-2026";
+/// Known by SIRET at both Cafs.
+pub const SIRET: &str = "73282932000074";
+/// Known at no Caf by its SIRET; at Caf 921 as [`COMMUNICATION`].
+pub const OTHER_SIRET: &str = "35600000049837";
+/// What Caf 921 calls the ESAT of [`OTHER_SIRET`].
+pub const COMMUNICATION: &str = "12345678";
+
+pub const ONE_CAF: &str = "une.caf@esat.example";
+pub const TWO_CAFS: &str = "deux.cafs@esat.example";
+pub const UNKNOWN_SIRET: &str = "siret.inconnu@esat.example";
+pub const PROVISIONAL: &str = "provisoire@esat.example";
+
+/// A password's hash, cheap to make and to check.
+pub fn hash(password: &str) -> String {
+    let params = Params::new(1_024, 1, 1, None).unwrap();
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    hasher.hash_password(password.as_bytes()).unwrap().to_string()
+}
+
+static HASH: LazyLock<String> = LazyLock::new(|| hash(PASSWORD));
+
+/// An account whose password is [`PASSWORD`], changed at [`NOON`].
+pub fn account(identifiant: &str, siret: &str, cafs: &[&str]) -> Value {
+    json!({
+        "identifiant": identifiant, "siret": siret, "nom": "ESAT Les Tilleuls", "cafs": cafs, "home_caf": cafs.first(),
+        "password_hash": *HASH, "password_changed_at": NOON, "must_change": false, "status": "active"
+    })
+}
+
+/// Which store a world stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Embedded,
+    Redis,
+}
+
+pub struct World {
+    pub gateway: Gateway,
+    pub settings: Settings,
+    pub caf921: Backend,
+    pub caf751: Backend,
+    pub redis: Option<Redis>,
+    _folder: TempDir,
+}
+
+impl World {
+    pub fn new(kind: Kind) -> Self {
+        Self::with(kind, |_| ())
+    }
+
+    /// A world whose configuration is changed first.
+    pub fn with(kind: Kind, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let redis = (kind == Kind::Redis).then(Redis::start);
+        let store = match &redis {
+            Some(redis) => redis.url(),
+            None => format!("embedded:{}", folder.path().join("store").display()),
+        };
+        let (caf921, caf751) = (Backend::start("921"), Backend::start("751"));
+        let mut settings = Settings::new(&store);
+        settings.caf("921", "Caf des Hauts-de-Seine", &[caf921.address]);
+        settings.caf("751", "Caf de Paris", &[caf751.address]);
+        change(&mut settings);
+        let gateway = Gateway::start(&settings);
+        let world = Self { gateway, settings, caf921, caf751, redis, _folder: folder };
+        if world.redis.is_some() {
+            super::eventually("the store is reached", || {
+                world.gateway.admin().get("/readyz").send().status == 200
+            });
+        }
+        world.people();
+        world
+    }
+
+    fn people(&self) {
+        let mut provisional = account(PROVISIONAL, SIRET, &["921"]);
+        provisional["must_change"] = json!(true);
+        self.gateway.accounts(&[
+            account(ONE_CAF, SIRET, &["921"]),
+            account(TWO_CAFS, SIRET, &["921", "751"]),
+            account(UNKNOWN_SIRET, OTHER_SIRET, &["921", "751"]),
+            provisional,
+        ]);
+        self.gateway.establishments(&[
+            json!({"caf": "921", "siret": SIRET, "nom": "ESAT Les Tilleuls"}),
+            json!({"caf": "751", "siret": SIRET, "nom": "ESAT Les Tilleuls"}),
+            json!({"caf": "921", "identifiant_communication": COMMUNICATION, "nom": "ESAT Les Érables"}),
+        ]);
+    }
+
+    /// A second gateway on the same store and backends.
+    pub fn replica(&self) -> Gateway {
+        let replica = Gateway::start(&self.settings);
+        super::eventually("the replica is ready", || replica.admin().get("/readyz").send().status == 200);
+        replica
+    }
+
+    /// Tries to sign in, as a program.
+    pub fn sign_in(&self, client: &mut Client, identifiant: &str, password: &str) -> Response {
+        sign_in(client, identifiant, password)
+    }
+
+    /// Someone who has signed in.
+    pub fn signed_in(&self, identifiant: &str) -> Client {
+        let mut client = self.gateway.client();
+        let answer = sign_in(&mut client, identifiant, PASSWORD);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        client
+    }
+
+    /// Someone at Caf 921.
+    pub fn admitted(&self) -> Client {
+        self.signed_in(ONE_CAF)
+    }
+}
+
+pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Response {
+    let body = json!({"identifiant": identifiant, "mot_de_passe": password});
+    client.post("/portail/connexion").json(&body).send()
+}
+
+/// Runs a test on each store.
+#[macro_export]
+macro_rules! on_each_store {
+    ($($(#[$meta:meta])* fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
+        mod $name {
+            #[expect(unused_imports, reason = "not every test needs all that its module imports")]
+            use super::*;
+
+            $(#[$meta])*
+            fn run($kind: $crate::harness::world::Kind) $body
+
+            #[test]
+            fn embedded() {
+                run($crate::harness::world::Kind::Embedded);
+            }
+
+            #[test]
+            fn redis() {
+                run($crate::harness::world::Kind::Redis);
+            }
+        }
+    )*};
+}
