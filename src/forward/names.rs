@@ -20,6 +20,10 @@ pub(super) static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwar
 /// Whether a client's header of this name goes no further. `trusted` is whether the peer is a proxy
 /// whose word about the client counts.
 ///
+/// `X-Original-URL` and `X-Rewrite-URL` go no further from anybody: some backends serve the path that they
+/// name rather than the request's own, which is the one that was decided on. `Proxy` is no header of HTTP, and
+/// CGI takes it for where requests of its own go to (CVE-2016-5385).
+///
 /// `Connection`, `TE` and the framing are left to the caller, who reads them first.
 pub(super) fn ends_here(name: &HeaderName, trusted: bool) -> bool {
     let name = name.as_str().as_bytes();
@@ -32,7 +36,8 @@ pub(super) fn ends_here(name: &HeaderName, trusted: bool) -> bool {
                 || (name != b"transfer-encoding" && reads_as(name, b"transfer-encoding"))
         }
         Some(b'c') => name != b"content-length" && reads_as(name, b"content-length"),
-        Some(b'k' | b'p' | b'u' | b'h') => is_hop_by_hop(name),
+        Some(b'p') => name == b"proxy" || is_hop_by_hop(name),
+        Some(b'k' | b'u' | b'h') => is_hop_by_hop(name),
         _ => false,
     }
 }
@@ -53,14 +58,14 @@ pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
-/// Whether `name`, which begins with `x`, is what the gateway alone says.
+/// Whether `name`, which begins with `x`, is what the gateway alone says, or nobody.
 fn is_ours(name: &[u8], trusted: bool) -> bool {
     let starts = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| reads_as(start, prefix));
     match name.get(2) {
         Some(b'e') => starts(b"x-esat-"),
-        Some(b'o') => starts(b"x-octroi-"),
+        Some(b'o') => starts(b"x-octroi-") || reads_as(name, b"x-original-url"),
         Some(b'c') => reads_as(name, b"x-caf-code"),
-        Some(b'r') => reads_as(name, b"x-request-id"),
+        Some(b'r') => reads_as(name, b"x-request-id") || reads_as(name, b"x-rewrite-url"),
         Some(b'f') => starts(b"x-forwarded-") && !(trusted && name.starts_with(b"x-forwarded-")),
         _ => false,
     }

@@ -30,35 +30,38 @@ pub(super) fn provenance(peer: Peer, headers: &HeaderMap, server: &Server, ids: 
             traceparent: ids.traceparent(),
         };
     }
-    let told = Told::read(headers);
-    let untrusted = told.hops.iter().rev().find(|hop| !server.trusts(**hop)).or(told.hops.first());
     Provenance {
-        client: untrusted.copied().unwrap_or(peer.address.ip().to_canonical()),
-        https: https || told.https,
+        client: told_client(headers, server).unwrap_or(peer.address.ip().to_canonical()),
+        https: https || told_https(headers),
         by_trusted_proxy,
         request_id: kept(headers, "x-request-id", is_request_id).unwrap_or_else(|| ids.request()),
         traceparent: kept(headers, "traceparent", is_traceparent).unwrap_or_else(|| ids.traceparent()),
     }
 }
 
-/// What proxies on the way wrote, the nearest last. A hop that cannot be read ends what is believed.
-struct Told {
-    hops: Vec<IpAddr>,
-    https: bool,
+/// The client that proxies on the way tell of: the last one that is no trusted proxy.
+///
+/// A proxy writes `Forwarded` or `X-Forwarded-For` and may pass the other on as a client wrote it; which of
+/// them it writes is not known here, so two that differ say nothing.
+fn told_client(headers: &HeaderMap, server: &Server) -> Option<IpAddr> {
+    let forwarded = elements(headers, "forwarded");
+    let forwarded = forwarded.iter().map(|element| parameter(element, "for").and_then(node));
+    let x_forwarded = elements(headers, "x-forwarded-for").into_iter().map(node);
+    let told = [believed(forwarded), believed(x_forwarded)];
+    let mut clients = told.iter().flatten().map(|hops| {
+        let stranger = hops.iter().rev().find(|hop| !server.trusts(**hop));
+        stranger.or(hops.first()).copied()
+    });
+    let client = clients.next().flatten();
+    if clients.all(|other| other == client) { client } else { None }
 }
 
-impl Told {
-    fn read(headers: &HeaderMap) -> Self {
-        let forwarded = elements(headers, "forwarded");
-        if forwarded.is_empty() {
-            let hops = believed(elements(headers, "x-forwarded-for").into_iter().map(node));
-            let https = elements(headers, "x-forwarded-proto").last() == Some(&"https");
-            return Self { hops, https };
-        }
-        let hops = believed(forwarded.iter().map(|element| parameter(element, "for").and_then(node)));
-        let https = forwarded.last().and_then(|last| parameter(last, "proto")) == Some("https");
-        Self { hops, https }
-    }
+/// Whether the nearest proxy says that it was asked over TLS, in each of the headers that speak of it.
+fn told_https(headers: &HeaderMap) -> bool {
+    let forwarded = elements(headers, "forwarded").last().and_then(|last| parameter(last, "proto"));
+    let told = [forwarded, elements(headers, "x-forwarded-proto").last().copied()];
+    let mut schemes = told.iter().flatten().peekable();
+    schemes.peek().is_some() && schemes.all(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn elements<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
@@ -66,11 +69,16 @@ fn elements<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// The hops after the last one that cannot be read.
-fn believed(hops: impl DoubleEndedIterator<Item = Option<IpAddr>>) -> Vec<IpAddr> {
+/// The hops after the last one that cannot be read, the nearest last; `None` where no header tells of any.
+fn believed(
+    hops: impl ExactSizeIterator<Item = Option<IpAddr>> + DoubleEndedIterator,
+) -> Option<Vec<IpAddr>> {
+    if hops.len() == 0 {
+        return None;
+    }
     let mut near: Vec<IpAddr> = hops.rev().map_while(|hop| hop).collect();
     near.reverse();
-    near
+    Some(near)
 }
 
 fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
@@ -113,20 +121,59 @@ fn is_traceparent(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn headers(told: &[(&'static str, &str)]) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).expect("a header");
+        told.iter().map(|(name, text)| (http::HeaderName::from_static(name), value(text))).collect()
+    }
+
+    fn client(told: &[(&'static str, &str)]) -> Option<String> {
+        let server = Server {
+            listen: Vec::new(),
+            public_url: None,
+            trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
+            behind_tls_proxy: false,
+            proxy_protocol: false,
+            tls: None,
+            workers: 1,
+            drain_timeout: std::time::Duration::ZERO,
+        };
+        told_client(&headers(told), &server).map(|client| client.to_string())
+    }
+
     #[test]
     fn the_rightmost_stranger_is_the_client() {
-        let hops = |name: &'static str, value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, HeaderValue::from_str(value).expect("a header"));
-            Told::read(&headers).hops.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(hops("x-forwarded-for", "1.1.1.1, 2.2.2.2:80"), ["1.1.1.1", "2.2.2.2"]);
-        assert_eq!(hops("x-forwarded-for", "1.1.1.1, junk, 3.3.3.3"), ["3.3.3.3"]);
-        assert_eq!(
-            hops("forwarded", "for=1.1.1.1, for=\"[2001:db8::1]:443\";proto=https"),
-            ["1.1.1.1", "2001:db8::1"]
-        );
-        assert_eq!(hops("forwarded", "for=unknown"), Vec::<String>::new());
+        for (name, value, expected) in [
+            ("x-forwarded-for", "6.6.6.6, 1.1.1.1", Some("1.1.1.1")),
+            ("x-forwarded-for", "6.6.6.6, 1.1.1.1:80, 10.0.0.2", Some("1.1.1.1")),
+            ("x-forwarded-for", "10.0.0.1, 10.0.0.2", Some("10.0.0.1")),
+            ("x-forwarded-for", "1.1.1.1, junk, 10.0.0.3", Some("10.0.0.3")),
+            ("x-forwarded-for", "1.1.1.1, junk", None),
+            ("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:443\";proto=https", Some("2001:db8::1")),
+            ("forwarded", "for=unknown", None),
+        ] {
+            assert_eq!(client(&[(name, value)]).as_deref(), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn two_headers_that_differ_are_not_believed() {
+        let both = |forwarded, x| client(&[("forwarded", forwarded), ("x-forwarded-for", x)]);
+        assert_eq!(both("for=1.1.1.1", "1.1.1.1").as_deref(), Some("1.1.1.1"));
+        for forged in ["for=6.6.6.6", "for=unknown", "junk"] {
+            assert_eq!(both(forged, "1.1.1.1"), None, "{forged}");
+        }
+        assert_eq!(both("for=1.1.1.1", "6.6.6.6"), None);
+        assert_eq!(both("for=1.1.1.1", "junk"), None);
+    }
+
+    #[test]
+    fn tls_is_believed_where_nothing_contradicts_it() {
+        let https = |told: &[(&'static str, &str)]| told_https(&headers(told));
+        assert!(https(&[("x-forwarded-proto", "http, https")]));
+        assert!(https(&[("forwarded", "for=1.1.1.1;proto=HTTPS")]));
+        assert!(https(&[("forwarded", "for=1.1.1.1"), ("x-forwarded-proto", "https")]));
+        assert!(!https(&[("forwarded", "for=1.1.1.1;proto=https"), ("x-forwarded-proto", "http")]));
+        assert!(!https(&[]));
     }
 
     #[test]

@@ -28,22 +28,18 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<NormalPath, Malformed> {
     Ok(NormalPath::parse(request.uri().path())?)
 }
 
+/// The host is said once or, by `Host` and by the target's authority, twice alike.
 fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
-    let mut hosts = request.headers().get_all(HOST).iter();
+    let mut hosts = request.headers().get_all(HOST).iter().map(http::HeaderValue::as_bytes);
     let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
-        return Err(Malformed::Host);
-    }
-    let authority = request.uri().authority().map(http::uri::Authority::as_str);
-    match (first, authority) {
-        (None, None) if request.version() == Version::HTTP_10 => Ok(()),
-        (None, Some(_)) if request.version() == Version::HTTP_2 => Ok(()),
-        (None, _) => Err(Malformed::Host),
-        (Some(host), authority) => {
-            let same = authority.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(host.as_bytes()));
-            if same && is_host(host.as_bytes()) { Ok(()) } else { Err(Malformed::Host) }
-        }
-    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = match (first, authority) {
+        (None, None) if request.version() == Version::HTTP_10 => return Ok(()),
+        (None, authority) if request.version() == Version::HTTP_2 => authority,
+        (host, Some(authority)) => host.filter(|host| host.eq_ignore_ascii_case(authority)),
+        (host, None) => host,
+    };
+    if second.is_none() && host.is_some_and(is_host) { Ok(()) } else { Err(Malformed::Host) }
 }
 
 /// A registered name or an address, and perhaps a port; the characters of RFC 3986 section 3.2.2 that occur in either.
@@ -79,6 +75,18 @@ mod tests {
             ("http://a/", vec!["b"]),
         ] {
             assert_eq!(get(uri, &hosts), Err(Malformed::Host), "{uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_looked_at_like_a_host() {
+        let get = |authority: &str| {
+            let uri = format!("https://{authority}/");
+            read(&Request::builder().version(Version::HTTP_2).uri(uri).body(()).expect("a request"))
+        };
+        assert!(get("esat.example").is_ok() && get("[::1]:8443").is_ok());
+        for authority in ["user@esat.example", "esat.example,evil.example", "esat.example'"] {
+            assert_eq!(get(authority), Err(Malformed::Host), "{authority}");
         }
     }
 

@@ -141,7 +141,7 @@ impl Gate {
     ) -> Result<Response<Body>, Problem> {
         let shared = &*self.shared;
         let path = framing::read(&request)?;
-        if origin::is_foreign(&request, shared.config.server.public_url.as_ref()) {
+        if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
             return Err(Problem::foreign_origin());
         }
         let client = ClientKey::from(provenance.client);

@@ -4,37 +4,37 @@
 //! that carries neither comes from a program, or from a browser so old that only `SameSite` cookies protect it.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderValue, Method, Request};
 
 use crate::config::Origin;
 
-/// Whether an unsafe method (RFC 9110 section 9.2.1) is sent from another origin than this one.
-pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>) -> bool {
+/// Whether an unsafe method (RFC 9110 section 9.2.1) is sent from another origin than this one, which clients
+/// reach over TLS if `https`: a page that came in the clear may be anybody's.
+pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>, https: bool) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
     let headers = request.headers();
-    match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         Some(b"same-origin" | b"none") => false,
         Some(_) => true,
         None => {
-            headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin.as_bytes(), headers, request, public))
+            let own = |origin: &HeaderValue| is_own(origin.as_bytes(), request, public, https);
+            !headers.get_all(ORIGIN).iter().all(own)
         }
     }
 }
 
-fn is_own<B>(origin: &[u8], headers: &HeaderMap, request: &Request<B>, public: Option<&Origin>) -> bool {
+fn is_own<B>(origin: &[u8], request: &Request<B>, public: Option<&Origin>, https: bool) -> bool {
     let Ok(origin) = std::str::from_utf8(origin) else { return false };
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    if let Some(public) = public
-        && public.authority.eq_ignore_ascii_case(authority)
-        && public.https == (scheme == "https")
-    {
-        return true;
-    }
-    let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
+    let is = |https: bool, host: &[u8]| {
+        scheme == if https { "https" } else { "http" } && host.eq_ignore_ascii_case(authority.as_bytes())
+    };
+    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
     let host = host.or_else(|| request.uri().authority().map(|it| it.as_str().as_bytes()));
-    host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()))
+    public.is_some_and(|public| is(public.https, public.authority.as_bytes()))
+        || host.is_some_and(|host| is(https, host))
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        is_foreign(&request.body(()).expect("a request"), Some(&public))
+        is_foreign(&request.body(()).expect("a request"), Some(&public), false)
     }
 
     #[test]
@@ -65,12 +65,23 @@ mod tests {
         assert!(!foreign(Method::POST, &[]));
         assert!(!foreign(Method::POST, &[("origin", "http://127.0.0.1:8080")]));
         assert!(!foreign(Method::POST, &[("origin", "https://ESAT.example")]));
-        for origin in ["null", "", "http://esat.example", "https://evil.example", "https://127.0.0.1:8081"] {
+        let others = ["https://evil.example", "https://127.0.0.1:8080", "http://127.0.0.1:8081"];
+        for origin in ["null", "", "http://esat.example"].into_iter().chain(others) {
             assert!(foreign(Method::POST, &[("origin", origin)]), "{origin}");
         }
         assert!(foreign(
             Method::POST,
             &[("origin", "https://esat.example"), ("origin", "https://evil.example")]
         ));
+    }
+
+    #[test]
+    fn a_page_that_came_in_the_clear_is_foreign_to_tls() {
+        let foreign = |origin: &str| {
+            let request = Request::post("/").header(HOST, "esat.example").header(ORIGIN, origin);
+            is_foreign(&request.body(()).expect("a request"), None, true)
+        };
+        assert!(!foreign("https://esat.example"));
+        assert!(foreign("http://esat.example"));
     }
 }

@@ -64,8 +64,15 @@ fn a_backend_is_told_who_asks() {
 #[test]
 fn a_clients_own_copies_are_dropped() {
     let names = OURS.iter().map(|(name, _)| *name).filter(|name| *name != "host");
-    let others =
-        ["x-esat-identifiant-communication", "x-esat-x", "x-octroi-y", "x-forwarded-port", "tracestate"];
+    let others = [
+        "x-esat-identifiant-communication",
+        "x-esat-x",
+        "x-octroi-y",
+        "x-forwarded-port",
+        "tracestate",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
     for name in names.chain(others) {
         for variant in [name.to_owned(), name.replace('-', "_"), name.replace('-', "."), name.to_uppercase()]
         {
@@ -95,6 +102,7 @@ fn hop_by_hop_headers_end_here() {
         ("transfer_encoding", "chunked"),
         ("content_length", "7"),
         ("proxy_connection", "x"),
+        ("proxy", "http://evil.example"),
     ] {
         assert_only_ours(&case(&[(name, value)]).headers(), name);
     }
