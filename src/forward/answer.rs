@@ -21,7 +21,9 @@ pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Ve
     }
     frame(headers, head.status)?;
     drop_connection(headers);
-    drop_named(headers, |name| names::is_hop_by_hop(name.as_str().as_bytes()));
+    drop_named(headers, |name| {
+        names::is_hop_by_hop(name.as_str().as_bytes()) || names::is_of_the_whole_site(name)
+    });
     tag.outward(headers, scratch);
     head.version = Version::HTTP_11;
     Ok(())

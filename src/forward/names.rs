@@ -58,6 +58,13 @@ pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
+/// Whether a header of an answer speaks for the site as a whole, which no Caf's backend may: it is the other
+/// Cafs' and the gateway's too. `Clear-Site-Data` would take the session's cookie away.
+pub(super) fn is_of_the_whole_site(name: &HeaderName) -> bool {
+    use http::header::{ALT_SVC, STRICT_TRANSPORT_SECURITY};
+    *name == "clear-site-data" || *name == STRICT_TRANSPORT_SECURITY || *name == ALT_SVC
+}
+
 /// Whether `name`, which begins with `x`, is what the gateway alone says, or nobody.
 fn is_ours(name: &[u8], trusted: bool) -> bool {
     let starts = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| reads_as(start, prefix));

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
@@ -28,7 +29,8 @@ pub(super) struct Speaker {
 
 /// A client has that long for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A client has that long for the head of its next request; an idle connection is closed after it.
+/// A client has that long for the head of its next request; an idle connection is closed after it. Of an
+/// HTTP/2 client only the first request is awaited so: later its pings say that it is there.
 const HEAD: Duration = Duration::from_secs(75);
 /// Largest head of a request, in bytes; beyond it 431.
 const HEAD_SIZE: usize = 64 * 1024;
@@ -83,14 +85,19 @@ impl Speaker {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let gate = Rc::clone(&self.gate);
+        let (gate, asked) = (Rc::clone(&self.gate), Rc::new(Cell::new(false)));
+        let began = Rc::clone(&asked);
         let service = service_fn(move |request| {
+            began.set(true);
             let gate = Rc::clone(&gate);
             async move { Ok::<_, Infallible>(gate.pass(request, peer).await) }
         });
-        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "connection broken");
+        let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "connection broken");
+            },
+            () = silence(&asked) => tracing::debug!("no request came in time"),
         }
     }
 
@@ -100,6 +107,14 @@ impl Speaker {
         peer: Peer,
     ) -> Result<http::Response<crate::gate::Body>, Infallible> {
         Ok(self.gate.pass(request, peer).await)
+    }
+}
+
+/// Ends if nothing was asked for [`HEAD`]: hyper waits for an HTTP/2 client's first bytes for ever.
+async fn silence(asked: &Cell<bool>) {
+    tokio::time::sleep(HEAD).await;
+    if asked.get() {
+        std::future::pending().await
     }
 }
 

@@ -94,6 +94,17 @@ fn an_answer_loses_its_hop_by_hop_headers_and_its_cookies_get_their_tag() {
 }
 
 #[test]
+fn no_backend_speaks_for_the_whole_site() {
+    run(async {
+        let answer = "HTTP/1.1 200 OK\r\nClear-Site-Data: \"*\"\r\nStrict-Transport-Security: max-age=0\r\n\
+            Alt-Svc: h3=\":444\"\r\nContent-Length: 0\r\n\r\n";
+        let backend = Constant::new(answer, false).await;
+        let answer = forwarder(&[("921", &[backend.address])], &timeouts()).ask(get("/")).await.unwrap();
+        assert_eq!(answer.headers().keys().collect::<Vec<_>>(), ["content-length"]);
+    });
+}
+
+#[test]
 fn head_keeps_the_length_of_what_is_not_sent() {
     run(async {
         let backend = Constant::new("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", false).await;
