@@ -9,4 +9,5 @@
 mod harness;
 
 mod forgotten;
+mod rules;
 mod smoke;
