@@ -9,5 +9,7 @@
 mod harness;
 
 mod forgotten;
+mod forwarding;
 mod rules;
 mod smoke;
+mod states;
