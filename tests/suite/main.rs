@@ -10,6 +10,8 @@ mod harness;
 
 mod forgotten;
 mod forwarding;
+mod operations;
 mod rules;
 mod smoke;
 mod states;
+mod stores;

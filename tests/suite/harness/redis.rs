@@ -1,5 +1,6 @@
 //! A real redis-server of its own.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
@@ -36,6 +37,15 @@ impl Redis {
     pub fn restart(&mut self) {
         self.process = spawn(&self.folder, self.port);
         self.answers();
+    }
+
+    /// The answer to an inline command, as it comes over the wire.
+    pub fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn answers(&self) {

@@ -124,6 +124,15 @@ impl World {
         client
     }
 
+    /// Whether the one session in Redis was last acted in so many seconds after [`NOON`].
+    pub fn last_action_is(&self, seconds: i64) -> bool {
+        let redis = self.redis.as_ref().unwrap();
+        let keys = redis.ask("KEYS octroi:action:*");
+        let key = keys.lines().find(|line| line.starts_with("octroi:action:")).unwrap();
+        let noon: jiff::Timestamp = NOON.parse().unwrap();
+        redis.ask(&format!("GET {key}")).contains(&(noon.as_millisecond() + seconds * 1_000).to_string())
+    }
+
     /// Someone at Caf 921.
     pub fn admitted(&self) -> Client {
         self.signed_in(ONE_CAF)
