@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod browser;
 mod forgotten;
 mod forwarding;
 mod operations;

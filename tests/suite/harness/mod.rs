@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod backend;
+pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod redis;

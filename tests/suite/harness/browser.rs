@@ -1,0 +1,132 @@
+//! A real Chromium, through WebDriver.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{eventually, free_port};
+
+/// A browser with a profile of its own.
+pub struct Browser {
+    pub window: Client,
+    driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub async fn start(javascript: bool) -> Self {
+        let port = free_port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is installed (tests/run sees to it)");
+        eventually("chromedriver answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let profile = tempfile::tempdir().unwrap();
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), options(&profile, javascript));
+        let url = format!("http://127.0.0.1:{port}");
+        let window = ClientBuilder::rustls().unwrap().capabilities(capabilities).connect(&url).await.unwrap();
+        Self { window, driver, _profile: profile }
+    }
+
+    pub async fn open(&self, url: &str) {
+        self.window.goto(url).await.unwrap();
+    }
+
+    /// The element of a CSS selector; it must be there within 5 s.
+    pub async fn find(&self, css: &str) -> Element {
+        let wait = self.window.wait().at_most(Duration::from_secs(5));
+        match wait.for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}: {}", self.text().await),
+        }
+    }
+
+    /// Types into a field, in the place of what was there.
+    pub async fn type_in(&self, name: &str, text: &str) {
+        let field = self.find(&format!("[name={name}]:not([type=hidden])")).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses the button that is called so, and waits for the next page.
+    pub async fn press(&self, label: &str) {
+        let xpath = format!("//button[normalize-space()={label:?}]");
+        let button =
+            self.window.find(Locator::XPath(&xpath)).await.unwrap_or_else(|_| panic!("no button {label}"));
+        button.click().await.unwrap();
+        // The page is another one once its button is gone.
+        for _ in 0..250 {
+            if button.tag_name().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nothing came of {label}: {}", self.text().await);
+    }
+
+    /// What a person reads.
+    pub async fn text(&self) -> String {
+        self.window.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until the page says so.
+    pub async fn reads(&self, words: &str) {
+        for _ in 0..250 {
+            // The page may be changing under our eyes.
+            let body = self.window.find(Locator::Css("body")).await;
+            let text = match body {
+                Ok(body) => body.text().await.unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            if text.contains(words) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the page does not say {words:?} but: {}", self.text().await);
+    }
+
+    /// The address, without its origin.
+    pub async fn place(&self) -> String {
+        self.window.current_url().await.unwrap().path().to_owned()
+    }
+
+    pub async fn close(self) {
+        self.window.clone().close().await.unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn options(profile: &TempDir, javascript: bool) -> serde_json::Value {
+    let mut arguments: Vec<String> = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1280,900",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--user-data-dir={}", profile.path().display()));
+    let allowed = if javascript { 1 } else { 2 };
+    json!({"args": arguments, "prefs": {"profile.managed_default_content_settings.javascript": allowed}})
+}
