@@ -1,6 +1,5 @@
 //! The house's floors (see the crate's documentation): imports only go down.
 
-#![expect(missing_docs, reason = "tests are named after what they show")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
@@ -29,18 +28,18 @@ const HOUSE: [(&str, u8, &[&str]); 19] = [
     ("telemetry", 0, &["domain"]),
 ];
 
-/// Why `importer` may not import `imported`, if so.
-fn climb(importer: &str, imported: &str) -> Option<String> {
+/// Why `importer` may not import `target`, if so.
+fn climb(importer: &str, target: &str) -> Option<String> {
     let place = |module: &str| HOUSE.iter().find(|(name, ..)| *name == module);
     let Some((_, from, neighbours)) = place(importer) else {
         return Some(format!("{importer} has no floor"));
     };
-    let Some((_, to, _)) = place(imported) else { return Some(format!("{imported} has no floor")) };
-    let allowed = importer == imported
-        || imported == "telemetry" && importer != "domain"
-        || neighbours.contains(&imported)
+    let Some((_, to, _)) = place(target) else { return Some(format!("{target} has no floor")) };
+    let allowed = importer == target
+        || target == "telemetry" && importer != "domain"
+        || neighbours.contains(&target)
         || importer != "telemetry" && to < from;
-    (!allowed).then(|| format!("{importer} (floor {from}) imports {imported} (floor {to})"))
+    (!allowed).then(|| format!("{importer} (floor {from}) imports {target} (floor {to})"))
 }
 
 /// The modules that a source file names after `crate::`, outside its tests.
@@ -60,7 +59,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "tests" && name != "contract" {
             sources(&path, found);
-        } else if name.ends_with(".rs")
+        } else if path.extension().is_some_and(|end| end == "rs")
             && !["tests.rs", "contract.rs", "testing.rs", "fakes.rs"].contains(&name.as_str())
         {
             found.push(path);
@@ -82,7 +81,7 @@ fn imports_only_go_down() {
             continue;
         }
         let source = fs::read_to_string(&file).unwrap();
-        let wrong = imports(&source).into_iter().filter_map(|imported| climb(&module, &imported));
+        let wrong = imports(&source).into_iter().filter_map(|target| climb(&module, &target));
         climbs.extend(wrong.map(|why| format!("src/{place}: {why}")));
     }
     assert!(climbs.is_empty(), "{}", climbs.join("\n"));
@@ -91,7 +90,7 @@ fn imports_only_go_down() {
 #[test]
 fn a_climb_is_caught() {
     let caught = |module: &str, source: &str| {
-        imports(source).iter().filter_map(|imported| climb(module, imported)).collect::<Vec<_>>()
+        imports(source).iter().filter_map(|target| climb(module, target)).collect::<Vec<_>>()
     };
     assert_eq!(caught("domain", "use crate::config::Config;"), ["domain (floor 0) imports config (floor 1)"]);
     assert_eq!(

@@ -114,7 +114,7 @@ impl Speaker {
 async fn silence(asked: &Cell<bool>) {
     tokio::time::sleep(HEAD).await;
     if asked.get() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -211,7 +211,7 @@ pub(in crate::store) async fn a_recovery_is_taken_once(store: Tested) {
     for taker in takers {
         taken.extend(taker.await.expect("ended"));
     }
-    assert_eq!(taken, [recovery.clone()]);
+    assert_eq!(taken, std::slice::from_ref(&recovery));
     assert_eq!(recoveries.look_at(&id).await.expect("answered"), None);
 
     recoveries.keep(&id, &recovery, at(0)).await.expect("kept");

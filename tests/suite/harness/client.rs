@@ -124,21 +124,20 @@ impl Request<'_> {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.target);
         let named = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let mut lines =
+            vec![format!("{} {} HTTP/1.1", self.method, self.target), "Connection: close".to_owned()];
         if !named("host") {
-            head += &format!("Host: {}\r\n", self.client.address);
+            lines.push(format!("Host: {}", self.client.address));
         }
         if !named("cookie") && !self.client.jar.is_empty() {
-            head += &format!("Cookie: {}\r\n", self.client.cookies());
+            lines.push(format!("Cookie: {}", self.client.cookies()));
         }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if let Some(body) = &self.body {
-            head += &format!("Content-Length: {}\r\n", body.len());
+            lines.push(format!("Content-Length: {}", body.len()));
         }
-        let mut bytes = (head + "\r\n").into_bytes();
+        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
     }
@@ -267,7 +266,7 @@ fn read_chunks(stream: &mut impl Read, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Option<()> {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     let read = stream.read(&mut buffer).ok()?;
     bytes.extend_from_slice(&buffer[..read]);
     (read > 0).then_some(())

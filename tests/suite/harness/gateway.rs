@@ -47,12 +47,6 @@ impl Settings {
         self
     }
 
-    /// Leaves a section out.
-    pub fn without(&mut self, section: &str) -> &mut Self {
-        self.sections.remove(section);
-        self
-    }
-
     /// A Caf whose backend's instances listen there.
     pub fn caf(&mut self, code: &str, name: &str, backends: &[SocketAddr]) -> &mut Self {
         let urls: Vec<String> = backends.iter().map(|address| format!("http://{address}")).collect();
@@ -172,8 +166,8 @@ impl Gateway {
 
     /// Imports JSON Lines.
     pub fn import(&self, path: &str, rows: &[Value]) -> Response {
-        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        self.admin().post(path).body("application/x-ndjson", lines.as_bytes()).send()
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        self.admin().post(path).body("application/x-ndjson", lines.join("\n").as_bytes()).send()
     }
 
     /// What it logged so far.

@@ -111,11 +111,6 @@ impl World {
         replica
     }
 
-    /// Tries to sign in, as a program.
-    pub fn sign_in(&self, client: &mut Client, identifiant: &str, password: &str) -> Response {
-        sign_in(client, identifiant, password)
-    }
-
     /// Someone who has signed in.
     pub fn signed_in(&self, identifiant: &str) -> Client {
         let mut client = self.gateway.client();
@@ -149,7 +144,6 @@ pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Respon
 macro_rules! on_each_store {
     ($($(#[$meta:meta])* fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
         mod $name {
-            #[expect(unused_imports, reason = "not every test needs all that its module imports")]
             use super::*;
 
             $(#[$meta])*
