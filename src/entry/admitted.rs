@@ -63,6 +63,13 @@ pub struct Provenance {
 }
 
 /// A request with its permit: all that the forwarder accepts.
+///
+/// There is none without a permit:
+///
+/// ```compile_fail,E0451
+/// use octroi::entry::AdmittedRequest;
+/// let _ = |permit, request: http::Request<()>, provenance| AdmittedRequest { permit, request, provenance };
+/// ```
 #[derive(Debug)]
 pub struct AdmittedRequest<B> {
     permit: Admitted,

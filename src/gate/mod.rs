@@ -1,6 +1,6 @@
 //! The gate: what a request passes on its way in, in order, and the one place where an error becomes a response.
 //!
-//! The order is [`Gate::admit`], from top to bottom; nothing looks back:
+//! The order is `Gate::admit`, from top to bottom; nothing looks back:
 //!
 //! 1. **provenance**: the request's id and trace, the client's address, so that whatever follows can be told.
 //! 2. **framing**: one path, one host, or nothing at all; every later decision reads this one path.

@@ -1,6 +1,6 @@
 //! A Redis server: the store that replicas share.
 //!
-//! One multiplexed connection carries everything, and a supervisor ([`link`]) keeps it: it asks for
+//! One multiplexed connection carries everything, and a supervisor (`link`) keeps it: it asks for
 //! tracking before the connection is used, vouches for the session cache for as long as the server
 //! answers on it, and dials again for ever when it breaks. Without a connection every operation fails at
 //! once; with one that went silent, within [`PATIENCE`].
