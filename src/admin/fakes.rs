@@ -154,6 +154,10 @@ impl Counters for Memory {
         Ok(Attempt::Allowed { count: 1 })
     }
 
+    async fn take_back(&self, _: &str, _: &AttemptRule) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn forgive(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }

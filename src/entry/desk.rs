@@ -167,7 +167,8 @@ impl Desk {
         };
         match establishment::identify(&*self.establishments, caf, typed).await? {
             Some(known) => {
-                self.counters.forgive(&key).await?;
+                // Not forgiven: a right one typed now and then would free one to guess at all the others.
+                self.counters.take_back(&key, &IDENTIFY).await?;
                 self.advance(session, stage.identify(&known)).await
             }
             None => Err(DeskError::Unknown { caf, tries_left: IDENTIFY.max.saturating_sub(count) }),

@@ -22,6 +22,10 @@ pub trait Counters: Send + Sync {
     /// refused and not counted. With `rule.grows` false the count starts anew when a lock has ended.
     async fn attempt(&self, key: &str, rule: &AttemptRule, now: Timestamp) -> Result<Attempt, StoreError>;
 
+    /// Takes one allowed try back, since it was no wrong one: those counted beside it stay counted. A lock goes
+    /// with it where fewer than `rule.max` are left.
+    async fn take_back(&self, key: &str, rule: &AttemptRule) -> Result<(), StoreError>;
+
     /// Forgets a key's count and its lock.
     async fn forgive(&self, key: &str) -> Result<(), StoreError>;
 }

@@ -34,6 +34,7 @@ macro_rules! contract {
             tries_lock_at_max_and_locks_double
             a_count_is_forgotten_after_its_memory
             without_growth_a_lock_once_served_is_forgotten
+            a_try_taken_back_leaves_the_others
             a_pardon_forgets_all
             a_hundred_at_once_count_a_hundred
             keys_of_counters_do_not_meet

@@ -1,5 +1,5 @@
-//! The arithmetic of [`Counters::attempt`](crate::limits::Counters::attempt), on plain milliseconds. The
-//! script `redis/lua/attempt.lua` does the same in Redis, and the contract suite holds both to it.
+//! The arithmetic of [`Counters`](crate::limits::Counters), on plain milliseconds. The scripts
+//! `redis/lua/attempt.lua` and `take_back.lua` do the same in Redis, and the contract suite holds both to it.
 
 use std::time::Duration;
 
@@ -59,6 +59,13 @@ impl Tally {
         let count = before.saturating_add(1);
         let locked_until = if count < rule.max { 0 } else { now + rule.lock_of(count) };
         (Self { count, locked_until, forget_at: now + rule.memory }, Attempt::Allowed { count })
+    }
+
+    /// Takes one allowed try back.
+    pub(super) fn take_back(self, rule: &Rule) -> Self {
+        let count = self.count.saturating_sub(1);
+        let locked_until = if count < rule.max { 0 } else { self.locked_until };
+        Self { count, locked_until, ..self }
     }
 
     /// Whether nothing of it matters any more.

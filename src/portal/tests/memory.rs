@@ -109,6 +109,16 @@ impl Counters for Memory {
         Ok(Attempt::Allowed { count: *count })
     }
 
+    async fn take_back(&self, key: &str, rule: &AttemptRule) -> Result<(), StoreError> {
+        let mut counters = self.counters.lock().expect("a lock");
+        let (count, locked_until) = counters.entry(key.to_owned()).or_default();
+        *count = count.saturating_sub(1);
+        if *count < rule.max {
+            *locked_until = None;
+        }
+        Ok(())
+    }
+
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {
         self.counters.lock().expect("a lock").remove(key);
         Ok(())

@@ -91,6 +91,18 @@ async fn five_wrong_identifiants_bar_the_way() {
 }
 
 #[tokio::test]
+async fn a_right_identifiant_frees_no_guess_at_others() {
+    let world = World::new().await;
+    world.sign_in("inconnue@esat.example").await;
+    let typed = [("X1", 403), ("12345678", 200), ("X2", 403), ("X3", 403), ("12345678", 200), ("X4", 403)];
+    for (identifiant, status) in typed.into_iter().chain([("X5", 403), ("12345678", 429)]) {
+        let body = json!({"identifiant_communication": identifiant});
+        let answer = world.json("POST", "/portail/etablissement", body).await;
+        assert_eq!(answer.status, status, "{identifiant}");
+    }
+}
+
+#[tokio::test]
 async fn a_due_password_opens_its_change_alone() {
     for (who, due) in [("provisoire@esat.example", false), ("ancien@esat.example", true)] {
         let world = World::new().await;

@@ -124,6 +124,23 @@ pub(in crate::store) async fn without_growth_a_lock_once_served_is_forgotten(sto
     }
 }
 
+pub(in crate::store) async fn a_try_taken_back_leaves_the_others(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(3, false);
+    counters.take_back("a", &rule).await.expect("taken back");
+    for expected in [allowed(1), allowed(2), allowed(3), locked(900)] {
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), expected);
+    }
+    counters.take_back("a", &rule).await.expect("taken back");
+    for expected in [allowed(3), locked(900)] {
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), expected);
+    }
+    for _ in 0..5 {
+        counters.take_back("a", &rule).await.expect("taken back");
+    }
+    assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), allowed(1));
+}
+
 pub(in crate::store) async fn a_pardon_forgets_all(store: Tested) {
     let counters: &dyn Counters = &*store;
     let rule = rule(1, true);

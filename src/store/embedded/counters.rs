@@ -39,6 +39,20 @@ impl Counters for Embedded {
         .await
     }
 
+    async fn take_back(&self, key: &str, rule: &AttemptRule) -> Result<(), StoreError> {
+        let (key, rule) = (key.to_owned(), Rule::from(rule));
+        self.write(move |transaction| {
+            let mut table = transaction.open_table(ATTEMPTS)?;
+            let before = tally(&table, &key)?;
+            let after = before.take_back(&rule);
+            if after != before {
+                table.insert(key.as_str(), (after.count, after.locked_until, after.forget_at))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {
         let key = key.to_owned();
         self.write(move |transaction| {

@@ -32,6 +32,12 @@ impl Counters for Redis {
         })
     }
 
+    async fn take_back(&self, key: &str, rule: &AttemptRule) -> Result<(), StoreError> {
+        let max = Rule::from(rule).max.to_string();
+        let key = self.layout.attempts(key);
+        self.run::<i64>(&SCRIPTS.take_back, &key, &[max.as_bytes()]).await.map(drop)
+    }
+
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {
         let mut command = ::redis::cmd("DEL");
         command.arg(self.layout.attempts(key));

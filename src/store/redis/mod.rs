@@ -148,6 +148,7 @@ struct Scripts {
     index: Script,
     touch: Script,
     attempt: Script,
+    take_back: Script,
     add: Script,
     replace: Script,
     put: Script,
@@ -158,6 +159,7 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     index: Script::new(include_str!("lua/index.lua")),
     touch: Script::new(include_str!("lua/touch.lua")),
     attempt: Script::new(include_str!("lua/attempt.lua")),
+    take_back: Script::new(include_str!("lua/take_back.lua")),
     add: Script::new(include_str!("lua/add.lua")),
     replace: Script::new(include_str!("lua/replace.lua")),
     put: Script::new(include_str!("lua/put.lua")),
@@ -165,9 +167,9 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
 });
 
 impl Scripts {
-    fn all(&self) -> [&Script; 7] {
-        let Self { index, touch, attempt, add, replace, put, add_key } = self;
-        [index, touch, attempt, add, replace, put, add_key]
+    fn all(&self) -> [&Script; 8] {
+        let Self { index, touch, attempt, take_back, add, replace, put, add_key } = self;
+        [index, touch, attempt, take_back, add, replace, put, add_key]
     }
 }
 
