@@ -14,6 +14,7 @@ mod establishment;
 mod import;
 mod output;
 mod run;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +57,9 @@ enum Command {
     /// Write a shell's completions to standard output
     #[command(after_help = "Example:\n  octroi completions bash > /etc/bash_completion.d/octroi")]
     Completions(completions::Args),
+    /// Write the configuration's JSON Schema to standard output
+    #[command(after_help = "Example:\n  octroi schema > octroi.schema.json")]
+    Schema,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,5 +90,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Schema) => schema::run(),
     }
 }

@@ -21,7 +21,10 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
     let config = begin(loaded)?;
     let clock = app::clock(&config);
     background.spawn(async { backends.serve() });
-    let app = start(background, config, &clock)?;
+    let app = start(background, config, &clock).inspect_err(|_| {
+        let elsewhere = "OCTROI_SERVER__LISTEN=127.0.0.1:8081 OCTROI_ADMIN__LISTEN=127.0.0.1:9902 octroi";
+        tracing::info!("where the addresses are taken: {elsewhere}");
+    })?;
     app.block_on(demo::fill(&app.registry, &app.hasher, &clock))?;
     let public = app.addresses().first().map(|address| format!("http://{address}"));
     demo::announce(&mut io::stdout().lock(), &public.unwrap_or_default(), app.admin_address())?;

@@ -91,7 +91,7 @@ const ACCOUNTS: [DemoAccount; 5] = [
         cafs: &["921"],
         provisional: false,
         password_age_days: 10,
-        shows: "SIRET unknown at the Caf: type the identifiant de communication 12345678",
+        shows: "unknown SIRET: its identifiant de communication is 12345678",
     },
     DemoAccount {
         identifiant: "provisoire@esat.example",
@@ -133,7 +133,7 @@ pub fn configuration(backends: &[SocketAddr]) -> String {
 
 /// The folder that letters are written into, instead of being sent.
 pub fn letters() -> PathBuf {
-    std::env::temp_dir().join("octroi-demonstration-letters")
+    std::env::temp_dir().join(format!("octroi-letters-{}", std::process::id()))
 }
 
 /// Makes the demonstration accounts, and what the Cafs know.
@@ -194,7 +194,8 @@ fn value<T: std::str::FromStr>(text: &str) -> Result<T, DemoError> {
 pub fn announce(out: &mut impl Write, public: &str, admin: &str) -> io::Result<()> {
     writeln!(out, "octroi, embedded default: nothing here outlives this process.\n")?;
     writeln!(out, "  portal   {public}/   (open it in a browser)")?;
-    writeln!(out, "  admin    {admin}   (octroi account list)\n")?;
+    writeln!(out, "  admin    http://{admin}   (octroi account list)")?;
+    writeln!(out, "  letters  {}   (forgotten passwords)\n", letters().display())?;
     writeln!(out, "  {:<30} {:<15} what it shows", "identifiant", "password")?;
     for account in &ACCOUNTS {
         writeln!(out, "  {:<30} {:<15} {}", account.identifiant, account.password, account.shows)?;

@@ -7,10 +7,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// An address could not be listened on. Whose fault: the configuration's or this machine's.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}: {why}")]
 pub struct BindError {
     address: SocketAddr,
-    source: io::Error,
+    why: io::Error,
 }
 
 /// The sockets of all workers.
@@ -27,7 +27,7 @@ impl Listeners {
     pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Self, BindError> {
         let mut bound = Self { addresses: Vec::new(), by_worker: (0..workers).map(|_| Vec::new()).collect() };
         for address in addresses {
-            bound.add(*address).map_err(|source| BindError { address: *address, source })?;
+            bound.add(*address).map_err(|why| BindError { address: *address, why })?;
         }
         Ok(bound)
     }

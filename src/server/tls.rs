@@ -20,28 +20,28 @@ use crate::config::Tls;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// A file holds no PEM of the kind expected.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     Pem {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: rustls::pki_types::pem::Error,
+        why: rustls::pki_types::pem::Error,
     },
     /// The certificate and the key do not fit together, or rustls takes neither.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     Pair {
         /// The certificate's file.
         path: PathBuf,
         /// Why.
-        source: rustls::Error,
+        why: rustls::Error,
     },
 }
 
@@ -109,15 +109,14 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(files: &Tls) -> Result<Loaded, TlsError> {
-    let file =
-        |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
+    let file = |path: &Path| fs::read(path).map_err(|why| TlsError::File { path: path.to_owned(), why });
     let bytes = (file(&files.certificate)?, file(&files.key)?);
-    let pem = |path: &Path, source| TlsError::Pem { path: path.to_owned(), source };
+    let pem = |path: &Path, why| TlsError::Pem { path: path.to_owned(), why };
     let chain = CertificateDer::pem_slice_iter(&bytes.0)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| pem(&files.certificate, source))?;
-    let key = PrivateKeyDer::from_pem_slice(&bytes.1).map_err(|source| pem(&files.key, source))?;
-    let pair = |source| TlsError::Pair { path: files.certificate.clone(), source };
+        .map_err(|why| pem(&files.certificate, why))?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes.1).map_err(|why| pem(&files.key, why))?;
+    let pair = |why| TlsError::Pair { path: files.certificate.clone(), why };
     let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(pair)?;
     let certified = CertifiedKey::new(chain, signing);
     certified.keys_match().map_err(pair)?;
