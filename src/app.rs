@@ -240,10 +240,14 @@ impl Services {
             counters: store.clone(),
             clock: clock.clone(),
         });
+        // The carrier's pool of connections lives on the background runtime.
+        let entered = background.enter();
+        let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
+        drop(entered);
         let lost = Arc::new(LostPassword {
             recoveries: Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone())),
             sessions: Arc::clone(&sessions),
-            post: config.mail.as_ref().map(Mailer::new).transpose()?.map(|mailer| Arc::new(mailer) as _),
+            post: mailer.map(|mailer| Arc::new(mailer) as _),
             background: background.clone(),
         });
         let keys = Arc::clone(&signer);

@@ -29,7 +29,7 @@ pub enum AdminListen {
 pub(super) static ADMIN: Section = Section {
     name: "admin",
     many: false,
-    help: "The operator's listener: health, metrics and the admin API.",
+    help: "The operator's listener: health and the admin API.",
     keys: &[Key::default::<AdminListen>(
         "listen",
         "127.0.0.1:9901",

@@ -1,6 +1,8 @@
 //! A forgotten password: one answer to all, a letter to its owner, a token that works once.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::json;
@@ -143,6 +145,54 @@ impl Post {
         eventually("the last letters are written", || self.letters().len() == 3);
         self.letters().len() == 3
     }
+}
+
+#[test]
+fn a_letter_leaves_by_smtp() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("\"smtp://{}\"", server.local_addr().unwrap());
+    let letters = std::thread::spawn(move || receive_one(&server));
+    let world = World::with(crate::harness::world::Kind::Embedded, |settings| {
+        settings.set("mail", "url", &url).set("mail", "from", r#""Extranet ESAT <octroi@extranet.example>""#);
+    });
+    assert_eq!(ask(&mut world.gateway.client(), ONE_CAF).status, 202);
+    let dialogue = letters.join().unwrap();
+    for line in
+        ["MAIL FROM:<octroi@extranet.example>", &format!("RCPT TO:<{ONE_CAF}>"), "reinitialisation?jeton"]
+    {
+        assert!(dialogue.contains(line), "{line}: {dialogue}");
+    }
+}
+
+/// A mail server that takes one letter; all that it was told.
+fn receive_one(server: &TcpListener) -> String {
+    let (stream, _) = server.accept().unwrap();
+    let mut out = stream.try_clone().unwrap();
+    let mut told = String::new();
+    let mut in_letter = false;
+    out.write_all(b"220 test\r\n").unwrap();
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        told += &line;
+        told.push('\n');
+        let answer: &[u8] = match line.as_str() {
+            "." if in_letter => {
+                in_letter = false;
+                b"250 kept\r\n"
+            }
+            _ if in_letter => continue,
+            "DATA" => {
+                in_letter = true;
+                b"354 go on\r\n"
+            }
+            "QUIT" => break,
+            _ => b"250 fine\r\n",
+        };
+        out.write_all(answer).unwrap();
+        if answer.starts_with(b"250 kept") {
+            break;
+        }
+    }
+    told
 }
 
 #[test]
