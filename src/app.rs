@@ -86,19 +86,19 @@ struct AdminTask {
 
 impl App {
     /// Opens the store, builds every service, and listens.
-    pub fn start(background: Runtime, config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
-        let store = open_store(&background, &config.store, &clock, &cache)?;
+        let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
-        let services = Services::build(&config, &clock, cache, &store, &hasher);
+        let services = Services::build(&config, clock, cache, &store, &hasher);
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
         let addresses = listeners.addresses().to_vec();
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
-        let admin = start_admin(&background, &config, &clock, &services)?;
+        let admin = start_admin(&background, &config, clock, &services)?;
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
         for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");

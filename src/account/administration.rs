@@ -171,15 +171,12 @@ impl Accounts {
     }
 
     async fn prepare(&self, new: NewAccount) -> Result<Enrolled, EnrolError> {
-        let (password_hash, provisional) = match &new.password_hash {
-            Some(given) => {
-                let identifiant = new.identifiant.clone();
-                (PasswordHash::parse(given).map_err(|why| EnrolError::Hash { identifiant, why })?, None)
-            }
-            None => {
-                let provisional = provisional_password()?;
-                (self.hasher.hash(provisional.clone()).await?, Some(provisional))
-            }
+        let (password_hash, provisional) = if let Some(given) = &new.password_hash {
+            let identifiant = new.identifiant.clone();
+            (PasswordHash::parse(given).map_err(|why| EnrolError::Hash { identifiant, why })?, None)
+        } else {
+            let provisional = provisional_password()?;
+            (self.hasher.hash(provisional.clone()).await?, Some(provisional))
         };
         let now = self.clock.now();
         let mut cafs = new.cafs;

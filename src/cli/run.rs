@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use crate::app::{self, App};
 use crate::config::{self, Config, Loaded, LogFormat};
 use crate::demo::{self, DemoBackends};
+use crate::domain::Clock;
 use crate::telemetry::{self, Style};
 
 /// `octroi` alone.
@@ -20,7 +21,7 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
     let config = begin(loaded)?;
     let clock = app::clock(&config);
     background.spawn(async { backends.serve() });
-    let app = start(background, config, clock.clone())?;
+    let app = start(background, config, &clock)?;
     app.block_on(demo::fill(&app.registry, &app.hasher, &clock))?;
     let public = app.addresses().first().map(|address| format!("http://{address}"));
     demo::announce(&mut io::stdout().lock(), &public.unwrap_or_default(), app.admin_address())?;
@@ -32,7 +33,7 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
 pub(super) fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let config = begin(Config::load(config, config::environment())?)?;
     let clock = app::clock(&config);
-    start(app::background()?, config, clock)?.run()?;
+    start(app::background()?, config, &clock)?.run()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use serde::Serialize;
 
 use super::{Admitted, Papers, Signer};
-use crate::domain::{Calendar, Clock, NormalPath, VoletState};
+use crate::domain::{Calendar, Clock, IdentifiantCommunication, NormalPath, VoletState};
 use crate::session::{Ready, Session, SessionId, Stage};
 
 /// Decides whether a request of a session may go to its Caf's backend, and makes its permit.
@@ -154,16 +154,16 @@ impl Gatekeeper {
 
     fn sign(&self, ready: &Ready, today: &Arc<Today>, now_ms: i64) -> Result<Assertion, NotAdmitted> {
         let holder = ready.holder();
-        let now_s = now_ms.div_euclid(1_000);
+        let issued = now_ms.div_euclid(1_000);
         let (caf, communication) = (ready.caf(), ready.identifiant_communication());
         let claims = Claims {
             iss: &self.issuer,
             aud: caf.as_str(),
             sub: holder.account().as_str(),
-            iat: now_s,
-            exp: now_s + LIFE_S,
+            iat: issued,
+            exp: issued + LIFE_S,
             siret: holder.siret().as_str(),
-            identifiant_communication: communication.as_ref().map(|idc| idc.as_str()),
+            identifiant_communication: communication.as_ref().map(IdentifiantCommunication::as_str),
             caf: caf.as_str(),
             volets: &today.names,
         };

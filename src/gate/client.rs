@@ -103,9 +103,9 @@ fn is_traceparent(value: &[u8]) -> bool {
     let dashes = [2, 35, 52];
     value.len() == 55
         && value.starts_with(b"00-")
-        && value.iter().enumerate().all(|(place, byte)| match dashes.contains(&place) {
-            true => *byte == b'-',
-            false => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),
+        && value.iter().enumerate().all(|(place, byte)| {
+            let hexadecimal = byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+            if dashes.contains(&place) { *byte == b'-' } else { hexadecimal }
         })
 }
 
