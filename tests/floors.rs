@@ -1,6 +1,5 @@
 //! Imports only go down: the floors of the crate's documentation, held by a test.
 
-#![expect(missing_docs, reason = "tests are named after what they show")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;

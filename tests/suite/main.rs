@@ -3,7 +3,6 @@
 //! What is asserted is what is seen from outside. Time is the gateway's own, moved through its rehearsal
 //! clock; whatever else takes time is polled for.
 
-#![expect(missing_docs, reason = "tests are named after what they show")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod harness;

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::world::{TWO_CAFS, World};
+use crate::harness::world::{PASSWORD, TWO_CAFS, World, sign_in};
 use crate::on_each_store;
 
 on_each_store! {
     fn a_sitting_from_the_door_and_back(kind: Kind) {
         let world = World::new(kind);
         let mut client = world.gateway.client();
-        let answer = world.sign_in(&mut client, TWO_CAFS, crate::harness::world::PASSWORD);
+        let answer = sign_in(&mut client, TWO_CAFS, PASSWORD);
         assert_eq!(answer.etat(), "caf_a_choisir");
         let answer = client.post("/portail/caf").json(&json!({"caf": "751"})).send();
         assert_eq!(answer.etat(), "admis");

@@ -123,22 +123,24 @@ impl Request<'_> {
         response
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.target);
+    /// What is sent.
+    pub fn bytes(&self) -> Vec<u8> {
         let named = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
+        if !named("connection") {
+            lines.push("Connection: close".to_owned());
+        }
         if !named("host") {
-            head += &format!("Host: {}\r\n", self.client.address);
+            lines.push(format!("Host: {}", self.client.address));
         }
         if !named("cookie") && !self.client.jar.is_empty() {
-            head += &format!("Cookie: {}\r\n", self.client.cookies());
+            lines.push(format!("Cookie: {}", self.client.cookies()));
         }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if let Some(body) = &self.body {
-            head += &format!("Content-Length: {}\r\n", body.len());
+            lines.push(format!("Content-Length: {}", body.len()));
         }
-        let mut bytes = (head + "\r\n").into_bytes();
+        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
     }
@@ -157,6 +159,11 @@ fn keep(jar: &mut BTreeMap<String, String>, set_cookie: &str) {
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
     }
 
     pub fn text(&self) -> String {
@@ -267,7 +274,7 @@ fn read_chunks(stream: &mut impl Read, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Option<()> {
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     let read = stream.read(&mut buffer).ok()?;
     bytes.extend_from_slice(&buffer[..read]);
     (read > 0).then_some(())

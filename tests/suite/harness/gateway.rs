@@ -172,8 +172,8 @@ impl Gateway {
 
     /// Imports JSON Lines.
     pub fn import(&self, path: &str, rows: &[Value]) -> Response {
-        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        self.admin().post(path).body("application/x-ndjson", lines.as_bytes()).send()
+        let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        self.admin().post(path).body("application/x-ndjson", lines.join("\n").as_bytes()).send()
     }
 
     /// What it logged so far.

@@ -111,11 +111,6 @@ impl World {
         replica
     }
 
-    /// Tries to sign in, as a program.
-    pub fn sign_in(&self, client: &mut Client, identifiant: &str, password: &str) -> Response {
-        sign_in(client, identifiant, password)
-    }
-
     /// Someone who has signed in.
     pub fn signed_in(&self, identifiant: &str) -> Client {
         let mut client = self.gateway.client();
@@ -128,8 +123,22 @@ impl World {
     pub fn admitted(&self) -> Client {
         self.signed_in(ONE_CAF)
     }
+
+    /// Someone at one of two Cafs.
+    pub fn at(&self, caf: &str) -> Client {
+        let mut client = self.signed_in(TWO_CAFS);
+        let answer = client.post("/portail/caf").json(&json!({"caf": caf})).send();
+        assert_eq!(answer.etat(), "admis");
+        client
+    }
+
+    /// The backend of a Caf.
+    pub fn backend(&self, caf: &str) -> &Backend {
+        if caf == "921" { &self.caf921 } else { &self.caf751 }
+    }
 }
 
+/// Tries to sign in, as a program.
 pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Response {
     let body = json!({"identifiant": identifiant, "mot_de_passe": password});
     client.post("/portail/connexion").json(&body).send()
@@ -139,21 +148,20 @@ pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Respon
 #[macro_export]
 macro_rules! on_each_store {
     ($($(#[$meta:meta])* fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
-        mod $name {
-            #[expect(unused_imports, reason = "not every test needs all that its module imports")]
-            use super::*;
+        $(#[$meta])*
+        fn $name($kind: $crate::harness::world::Kind) $body
 
-            $(#[$meta])*
-            fn run($kind: $crate::harness::world::Kind) $body
+        mod $name {
+            use $crate::harness::world::Kind;
 
             #[test]
             fn embedded() {
-                run($crate::harness::world::Kind::Embedded);
+                super::$name(Kind::Embedded);
             }
 
             #[test]
             fn redis() {
-                run($crate::harness::world::Kind::Redis);
+                super::$name(Kind::Redis);
             }
         }
     )*};
