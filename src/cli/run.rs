@@ -37,11 +37,7 @@ pub(super) fn run(config: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(
-    background: tokio::runtime::Runtime,
-    config: Config,
-    clock: crate::domain::Clock,
-) -> anyhow::Result<App> {
+fn start(background: tokio::runtime::Runtime, config: Config, clock: &Clock) -> anyhow::Result<App> {
     App::start(background, config, clock).context("octroi could not start")
 }
 
