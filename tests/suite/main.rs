@@ -7,4 +7,7 @@
 
 mod harness;
 
+mod passwords;
+mod sign_in;
 mod smoke;
+mod states;
