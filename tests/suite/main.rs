@@ -7,7 +7,10 @@
 
 mod harness;
 
+mod caf;
+mod calendar;
 mod passwords;
+mod session;
 mod sign_in;
 mod smoke;
 mod states;

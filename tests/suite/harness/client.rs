@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Someone who calls: a browser or a program, with a jar of cookies.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub jar: BTreeMap<String, String>,
 }
 

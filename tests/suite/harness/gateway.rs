@@ -140,6 +140,11 @@ impl Gateway {
         Client::new(self.public)
     }
 
+    /// Someone who was known at another gateway, now at this one's door.
+    pub fn known(&self, client: &Client) -> Client {
+        Client { jar: client.jar.clone(), ..self.client() }
+    }
+
     /// A call of the admin API.
     pub fn admin(&self) -> Client {
         Client::new(self.admin)

@@ -104,6 +104,11 @@ impl World {
         ]);
     }
 
+    /// The gateway anew on the same store, once it has ended; it lives at [`NOON`] again.
+    pub fn restart(&mut self) {
+        self.gateway = self.replica();
+    }
+
     /// A second gateway on the same store and backends.
     pub fn replica(&self) -> Gateway {
         let replica = Gateway::start(&self.settings);
