@@ -9,7 +9,10 @@ mod harness;
 
 mod caf;
 mod calendar;
+mod limits;
+mod origin;
 mod passwords;
+mod problems;
 mod session;
 mod sign_in;
 mod smoke;
