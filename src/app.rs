@@ -8,17 +8,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::account::{self, Accounts, HashError, Hasher};
+use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
 use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Gatekeeper, Registry, Signer};
+use crate::entry::{Desk, Gatekeeper, LostPassword, Registry, Signer};
 use crate::gate::{Limits, Shared};
+use crate::mail::{MailError, Mailer};
 use crate::portal::Portal;
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The embedded store's file cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// `[mail]` cannot be used.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -92,7 +96,7 @@ impl App {
         let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
-        let services = Services::build(&config, clock, cache, &store, &hasher);
+        let services = Services::build(background.handle(), &config, clock, cache, &store, &hasher)?;
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
         let addresses = listeners.addresses().to_vec();
@@ -205,12 +209,13 @@ struct Services {
 
 impl Services {
     fn build(
+        background: &Handle,
         config: &Arc<Config>,
         clock: &Clock,
         cache: Arc<SessionCache>,
         store: &Arc<dyn Store>,
         hasher: &Arc<Hasher>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let accounts = Arc::new(Accounts::new(
             store.clone(),
             store.clone(),
@@ -235,7 +240,14 @@ impl Services {
             counters: store.clone(),
             clock: clock.clone(),
         });
-        let portal = Arc::new(Portal::new(config, desk, Arc::clone(&signer), calendar, clock.clone()));
+        let lost = Arc::new(LostPassword {
+            recoveries: Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone())),
+            sessions: Arc::clone(&sessions),
+            post: config.mail.as_ref().map(Mailer::new).transpose()?.map(|mailer| Arc::new(mailer) as _),
+            background: background.clone(),
+        });
+        let keys = Arc::clone(&signer);
+        let portal = Arc::new(Portal::new(config, desk, lost, keys, calendar, clock.clone()));
         let registry =
             Arc::new(Registry { accounts, sessions: Arc::clone(&sessions), establishments: store.clone() });
         let shared = Arc::new(Shared {
@@ -246,7 +258,7 @@ impl Services {
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
         });
-        Self { sessions, signer, registry, store: store.clone(), shared }
+        Ok(Self { sessions, signer, registry, store: store.clone(), shared })
     }
 }
 

@@ -35,6 +35,7 @@
 //! | 3 | [`portal`] | the public endpoints, one action a file |
 //! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts |
 //! |   | [`store`] | Redis and embedded, under one contract suite |
+//! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |
 //! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`) |
 //! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`) |
@@ -73,6 +74,7 @@ pub mod establishment;
 pub mod forward;
 pub mod gate;
 pub mod limits;
+pub mod mail;
 pub mod portal;
 pub mod server;
 pub mod session;

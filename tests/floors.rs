@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("forward", 3, &[]),
     ("store", 3, &[]),
     ("demo", 3, &[]),
+    ("mail", 3, &[]),
     ("entry", 2, &["account", "session", "establishment", "limits"]),
     ("session", 2, &["account", "establishment"]),
     ("account", 2, &["limits"]),

@@ -127,7 +127,7 @@ impl Accounts {
         self.update(identifiant, |account| account.must_change = true).await
     }
 
-    /// Puts a provisional password in the place of the present one, and lifts the lock.
+    /// Puts a provisional password in the place of the present one, and lifts the locks.
     pub async fn reset_password(
         &self,
         identifiant: &Identifiant,
@@ -138,15 +138,12 @@ impl Accounts {
         let renew =
             |account: &mut Account| *account = self.with_password(account.clone(), hash.clone(), now, true);
         let account = self.update(identifiant, renew).await?;
-        self.lockout.lift(identifiant.as_str()).await?;
         Ok((account, provisional))
     }
 
-    /// Lifts the lock that wrong passwords brought.
+    /// Lifts the locks that wrong passwords brought, wherever they came from.
     pub async fn unlock(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
-        let account = self.store.find(identifiant).await?.ok_or(UpdateError::Unknown)?;
-        self.lockout.lift(identifiant.as_str()).await?;
-        Ok(account)
+        self.update(identifiant, |account| account.lock_epoch += 1).await
     }
 
     /// Removes an account; its sessions are the caller's to end.
@@ -198,6 +195,7 @@ impl Accounts {
             status: new.status.unwrap_or(Status::Active),
             former: Vec::new(),
             last_sign_in: None,
+            lock_epoch: 0,
             revision: 0,
         };
         Ok(Enrolled { account, provisional })

@@ -36,9 +36,16 @@ impl Lockout {
         Self { counters, from_one_place, from_anywhere }
     }
 
-    /// Counts a guess as wrong before it is looked at; a right one is forgiven afterwards.
-    pub(super) async fn count(&self, typed: &str, place: &str, now: Timestamp) -> Result<Guess, SignInError> {
-        let anywhere = account_key(typed);
+    /// Counts a guess as wrong before it is looked at; a right one is forgiven afterwards. `epoch` is the
+    /// account's, 0 for a name that no account has.
+    pub(super) async fn count(
+        &self,
+        typed: &str,
+        epoch: u64,
+        place: &str,
+        now: Timestamp,
+    ) -> Result<Guess, SignInError> {
+        let anywhere = account_key(typed, epoch);
         let here = format!("{anywhere}@{place}");
         for (key, rule) in [(&here, &self.from_one_place), (&anywhere, &self.from_anywhere)] {
             if let Attempt::Locked { retry_after } = self.counters.attempt(key, rule, now).await? {
@@ -52,16 +59,11 @@ impl Lockout {
         self.counters.forgive(&guess.here).await?;
         self.counters.forgive(&guess.anywhere).await
     }
-
-    /// Lifts the account's lock; locks of single places end by themselves.
-    pub(super) async fn lift(&self, identifiant: &str) -> Result<(), StoreError> {
-        self.counters.forgive(&account_key(identifiant)).await
-    }
 }
 
 /// What was typed may be anything, of any length: only its hash becomes a key.
-fn account_key(typed: &str) -> String {
+fn account_key(typed: &str, epoch: u64) -> String {
     let normal = typed.trim().to_ascii_lowercase();
     let hash = digest::digest(&digest::SHA256, normal.as_bytes());
-    format!("sign-in:{}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    format!("sign-in:{}.{epoch}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
 }

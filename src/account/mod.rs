@@ -4,6 +4,7 @@ mod administration;
 mod evidence;
 mod hashing;
 mod lockout;
+mod recovery;
 mod service;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
+pub use recovery::{BeginError, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
@@ -45,6 +47,9 @@ pub struct Account {
     /// When its owner last signed in.
     #[serde(default)]
     pub last_sign_in: Option<Timestamp>,
+    /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
+    #[serde(default)]
+    pub lock_epoch: u64,
     /// Grows by one at each change; a change made from an older reading is refused by the store.
     #[serde(default)]
     pub revision: u64,

@@ -194,6 +194,7 @@ impl Accounts {
         must_change: bool,
     ) -> Account {
         let former = std::mem::replace(&mut account.password_hash, hash);
+        account.lock_epoch += 1;
         account.former.insert(0, former);
         account.former.truncate(self.policy.history);
         account.password_changed_at = now;
@@ -203,11 +204,12 @@ impl Accounts {
 
     /// The account, once its password is proven. The guess is counted before it is looked at.
     async fn prove(&self, typed: &str, password: SecretString, place: &str) -> Result<Account, SignInError> {
-        let guess = self.lockout.count(typed, place, self.clock.now()).await?;
         let account = match typed.parse::<Identifiant>() {
             Ok(identifiant) => self.store.find(&identifiant).await?,
             Err(_) => None,
         };
+        let epoch = account.as_ref().map_or(0, |account| account.lock_epoch);
+        let guess = self.lockout.count(typed, epoch, place, self.clock.now()).await?;
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
@@ -236,7 +238,7 @@ impl Accounts {
         account.must_change || self.password_age(account.password_changed_at).is_due(self.clock.now())
     }
 
-    async fn check_new(&self, account: &Account, new: &SecretString) -> Result<(), ChangeError> {
+    pub(super) async fn check_new(&self, account: &Account, new: &SecretString) -> Result<(), ChangeError> {
         let broken = self.policy.rules.broken_by(new.expose_secret(), account.identifiant.as_str());
         if !broken.is_empty() {
             return Err(ChangeError::Rules(broken));

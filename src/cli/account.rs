@@ -45,7 +45,7 @@ enum Action {
     /// Have the password changed at the next sign-in or entry to a Caf
     #[command(after_help = "Example:\n  octroi account force-change direction@esat.example")]
     ForceChange(One),
-    /// Lift the lock that wrong passwords brought on the whole account
+    /// Lift the locks that wrong passwords brought, wherever they came from
     #[command(after_help = "Example:\n  octroi account unlock direction@esat.example")]
     Unlock(One),
     /// Remove an account for good: its sessions end

@@ -6,6 +6,7 @@ mod backend;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
@@ -116,6 +117,9 @@ const ACCOUNTS: [DemoAccount; 5] = [
 pub fn configuration(backends: &[SocketAddr]) -> String {
     use std::fmt::Write as _;
     let mut text = String::from(include_str!("octroi.toml"));
+    let letters = letters();
+    let _ =
+        write!(text, "\n[mail]\nurl = \"file:{}\"\nfrom = \"octroi@extranet.example\"\n", letters.display());
     for (caf, address) in CAFS.iter().zip(backends) {
         let DemoCaf { code, name } = caf;
         let _ = write!(
@@ -125,6 +129,11 @@ pub fn configuration(backends: &[SocketAddr]) -> String {
         );
     }
     text
+}
+
+/// The folder that letters are written into, instead of being sent.
+pub fn letters() -> PathBuf {
+    std::env::temp_dir().join("octroi-demonstration-letters")
 }
 
 /// Makes the demonstration accounts, and what the Cafs know.

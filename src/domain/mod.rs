@@ -11,6 +11,7 @@ mod identifiant;
 mod password;
 mod path;
 mod siret;
+mod token;
 mod volet;
 
 pub use caf::{CafCode, InvalidCafCode};
@@ -21,6 +22,7 @@ pub use identifiant::{Identifiant, InvalidIdentifiant};
 pub use password::{PasswordAge, PasswordRule, PasswordRules};
 pub use path::{InvalidPath, LocalPath, NormalPath};
 pub use siret::{InvalidSiret, Siret};
+pub use token::{NoEntropy, Token, TokenHash};
 pub use volet::{Calendar, DayOfYear, InvalidDay, Season, Volet, VoletState};
 
 /// A point in time, to the nanosecond, without a zone.

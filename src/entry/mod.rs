@@ -4,6 +4,7 @@ mod admitted;
 mod desk;
 mod gatekeeper;
 mod keys;
+mod lost;
 mod registry;
 mod signer;
 
@@ -11,5 +12,6 @@ pub use admitted::{Admitted, AdmittedRequest, Papers, Provenance};
 pub use desk::{Desk, DeskError, Entered, Left};
 pub use gatekeeper::{Gatekeeper, NotAdmitted};
 pub use keys::{SigningKeyStore, StoredKey};
+pub use lost::{Letter, LostPassword, Post, PostError};
 pub use registry::Registry;
 pub use signer::Signer;

@@ -11,6 +11,10 @@ pub enum Action {
     SignIn,
     /// `/mot-de-passe`: changing the password.
     Password,
+    /// `/mot-de-passe/oubli`: asking for a letter, the password being forgotten.
+    Forgot,
+    /// `/mot-de-passe/reinitialisation`: a new password, with the letter's token.
+    Reset,
     /// `/caf`: choosing a Caf.
     Caf,
     /// `/etablissement`: typing the identifiant de communication.
@@ -46,6 +50,8 @@ impl Action {
         Some(match rest {
             "" | "/" | "/connexion" => Self::SignIn,
             "/mot-de-passe" => Self::Password,
+            "/mot-de-passe/oubli" => Self::Forgot,
+            "/mot-de-passe/reinitialisation" => Self::Reset,
             "/caf" => Self::Caf,
             "/etablissement" => Self::Establishment,
             "/quitter" => Self::Leave,
@@ -67,9 +73,13 @@ impl Action {
     /// The ways to ask for it, as `Allow` tells them.
     pub fn methods(self) -> &'static str {
         match self {
-            Self::SignIn | Self::Password | Self::Caf | Self::Establishment | Self::Leave => {
-                "GET, HEAD, POST"
-            }
+            Self::SignIn
+            | Self::Password
+            | Self::Forgot
+            | Self::Reset
+            | Self::Caf
+            | Self::Establishment
+            | Self::Leave => "GET, HEAD, POST",
             Self::SignOut | Self::Continue => "POST",
             Self::Session | Self::Jwks | Self::Stylesheet => "GET, HEAD",
         }
@@ -78,7 +88,7 @@ impl Action {
     /// Whether one who has come that far (not at all, without a stage) may ask for it.
     pub fn open_to(self, stage: Option<&Stage>) -> bool {
         match self {
-            Self::Jwks | Self::Stylesheet | Self::Password => true,
+            Self::Jwks | Self::Stylesheet | Self::Password | Self::Forgot | Self::Reset => true,
             Self::SignIn => matches!(stage, None | Some(Stage::Ready(_))),
             Self::Leave | Self::SignOut | Self::Session | Self::Continue => stage.is_some(),
             Self::Caf => matches!(
@@ -98,7 +108,7 @@ impl Action {
 
     /// Whether a password is tried, which limits of their own apply to.
     pub fn tries_a_password(self, method: &Method) -> bool {
-        method == Method::POST && matches!(self, Self::SignIn | Self::Password)
+        method == Method::POST && matches!(self, Self::SignIn | Self::Password | Self::Forgot | Self::Reset)
     }
 
     /// The fields that its form or JSON may hold; none where the body is not looked at.
@@ -108,6 +118,8 @@ impl Action {
             Self::Password => {
                 &["identifiant", "mot_de_passe_actuel", "nouveau_mot_de_passe", "confirmation", "retour"]
             }
+            Self::Forgot => &["identifiant"],
+            Self::Reset => &["jeton", "nouveau_mot_de_passe", "confirmation"],
             Self::Caf => &["caf", "retour"],
             Self::Establishment => &["identifiant_communication", "retour"],
             _ => &[],

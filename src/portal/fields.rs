@@ -121,10 +121,10 @@ impl Fields {
     }
 }
 
-/// The `retour` of a query, where it is there once and readable.
-pub(super) fn retour(query: Option<&str>) -> Option<String> {
-    let mut fields = Fields(form(&["retour"], query?.as_bytes()).ok()?);
-    fields.take("retour")
+/// The one field of a query that is wanted, where it is there once and readable.
+pub(super) fn one(query: Option<&str>, wanted: &'static [&'static str; 1]) -> Option<String> {
+    let mut fields = Fields(form(wanted, query?.as_bytes()).ok()?);
+    fields.take(wanted[0])
 }
 
 type Parser = fn(&'static [&'static str], &[u8]) -> Result<Vec<Field>, BodyError>;

@@ -8,6 +8,7 @@ mod action;
 mod caf;
 mod establishment;
 mod fields;
+mod forgot;
 pub mod french;
 mod home;
 mod jwks;
@@ -40,7 +41,7 @@ pub use rendering::{Rendering, is_navigation};
 
 use crate::config::{self, Config, Pages};
 use crate::domain::{Calendar, Clock, LocalPath, NormalPath};
-use crate::entry::{Desk, Signer};
+use crate::entry::{Desk, LostPassword, Signer};
 use crate::session::{Session, SessionCookie, Stage};
 use fields::Fields;
 use pages::Site;
@@ -53,6 +54,8 @@ pub struct Portal {
     clock: Clock,
     cookie: SessionCookie,
     secure: bool,
+    lost: Arc<LostPassword>,
+    base: String,
     cafs: Vec<config::Caf>,
     password: config::Password,
     site: Arc<Site>,
@@ -86,6 +89,7 @@ impl Portal {
     pub fn new(
         config: &Config,
         desk: Arc<Desk>,
+        lost: Arc<LostPassword>,
         signer: Arc<Signer>,
         calendar: Arc<Calendar>,
         clock: Clock,
@@ -98,6 +102,8 @@ impl Portal {
             clock,
             cookie: SessionCookie::new(secure),
             secure,
+            lost,
+            base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
             site: Arc::new(Site::new(&config.portal.prefix)),
@@ -132,8 +138,12 @@ impl Portal {
         if !action.open_to(stage) {
             return Err(Refusal::misplaced(visit).leading_to(self.page_of(stage)));
         }
-        let retour = self.retour(fields::retour(request.uri().query()).as_deref());
+        let retour = self.retour(fields::one(request.uri().query(), &["retour"]).as_deref());
         if request.method() != Method::POST {
+            if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
+                let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
+                return Ok(self.page(&forgot::reset_page(self, token)));
+            }
             return Ok(self.show(action, visit, retour));
         }
         let written = match action.wanted() {
@@ -200,6 +210,8 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
+            Action::Forgot => forgot::ask(self, written),
+            Action::Reset => forgot::reset(self, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,
@@ -245,11 +257,25 @@ impl Portal {
         match action {
             Action::SignIn => Some(home::page(self, visit, retour)),
             Action::Password => Some(password::page(self, visit, retour)),
+            Action::Forgot => Some(forgot::page(self, String::new(), false)),
+            Action::Reset => Some(forgot::reset_page(self, String::new())),
             Action::Caf => Some(caf::page(self, visit.session.as_deref()?, retour)),
             Action::Establishment => establishment::page(self, visit.session.as_deref()?, retour),
             Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
             _ => None,
         }
+    }
+}
+
+/// What the links in letters begin with. Never what a request says of its host: whoever asks for the letter
+/// could name their own.
+fn base(server: &config::Server) -> String {
+    match (&server.public_url, server.listen.first()) {
+        (Some(url), _) => format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
+        (None, Some(address)) => {
+            format!("{}://{address}", if server.is_secure() { "https" } else { "http" })
+        }
+        (None, None) => String::new(),
     }
 }
 

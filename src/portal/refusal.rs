@@ -64,6 +64,10 @@ pub enum Cause {
         /// Fewest characters.
         min_length: usize,
     },
+    /// The letter's token opens nothing: none, used, expired, or the password was changed since. Whose fault:
+    /// the client's.
+    #[error("the token opens nothing")]
+    DeadToken,
     /// The Caf is none of the account's. Whose fault: the client's.
     #[error("no habilitation at Caf {0}")]
     NotGranted(CafCode),

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use super::pages::{Complaint, Frame, ProblemPage};
-use super::{CafContact, Page, Portal, Rendering, Visit};
+use super::{CafContact, Page, Portal, Rendering, Visit, forgot};
 use crate::config;
 use crate::domain::{CafCode, LocalPath};
 use crate::entry::Entered;
@@ -23,6 +23,8 @@ pub(super) enum Outcome {
     Entered(Entered),
     /// The session ended.
     Left,
+    /// A letter was asked for.
+    Asked,
     /// Nothing changed.
     Same,
 }
@@ -43,13 +45,18 @@ impl Portal {
         let (session, cookie) = match outcome {
             Outcome::Entered(entered) => (Some(&*entered.session), Some(self.cookie.set(&entered.token))),
             Outcome::Left => (None, Some(self.cookie.clear())),
-            Outcome::Same => (visit.session.as_deref(), None),
+            Outcome::Asked | Outcome::Same => (visit.session.as_deref(), None),
         };
         let state = self.state(session, retour);
+        let asked = matches!(outcome, Outcome::Asked);
         let mut response = match self.tongue(visit.rendering) {
+            Rendering::Page if asked => self.page(&forgot::page(self, String::new(), true)),
             Rendering::Json => self.json(&state),
             Rendering::Page => self.redirection(&self.way(session.map(Session::stage), retour)),
         };
+        if asked {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
         if let Some(cookie) = cookie {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }

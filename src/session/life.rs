@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::token::NoEntropy;
 use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
-use crate::domain::{Clock, Identifiant, StoreError, Timestamp};
+use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
 
 /// How long sessions live, and how many an account may have.
 #[derive(Debug, Clone)]

@@ -4,18 +4,20 @@ mod cache;
 mod cookie;
 mod life;
 mod stage;
-mod token;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Identifiant, StoreError, Timestamp};
 
+pub use crate::domain::Token;
 pub use cache::SessionCache;
 pub use cookie::{PLAIN_NAME, SECURE_NAME, SessionCookie, Shown};
 pub use life::{Found, Policy, Session, SessionError, Sessions};
 pub use stage::{Holder, MustChangePassword, MustChooseCaf, MustIdentifyEstablishment, Ready, Stage};
-pub use token::{SessionId, Token};
+
+/// The name of a session: the hash of its token.
+pub type SessionId = crate::domain::TokenHash;
 
 /// A session as the store keeps it; written once, at the change of state that made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

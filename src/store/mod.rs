@@ -15,7 +15,7 @@ mod contract;
 
 use async_trait::async_trait;
 
-use crate::account::AccountStore;
+use crate::account::{AccountStore, RecoveryStore};
 use crate::domain::{StoreError, Timestamp};
 use crate::entry::SigningKeyStore;
 use crate::establishment::EstablishmentStore;
@@ -24,12 +24,12 @@ use crate::session::SessionStore;
 
 /// All that the program asks of a store; each part coerces to its own trait object.
 pub trait Store:
-    AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+    AccountStore + RecoveryStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
 {
 }
 
 impl<S> Store for S where
-    S: AccountStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+    S: AccountStore + RecoveryStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
 {
 }
 

@@ -9,6 +9,7 @@ mod harness;
 
 mod caf;
 mod calendar;
+mod forgotten;
 mod limits;
 mod origin;
 mod passwords;

@@ -88,6 +88,10 @@ pub enum Page {
     Establishment(EstablishmentPage),
     /// Leaving.
     Leave(LeavePage),
+    /// A forgotten password.
+    Forgot(ForgotPage),
+    /// A new one in its place.
+    Reset(ResetPage),
 }
 
 /// The home page of one who is not signed in.
@@ -183,6 +187,36 @@ pub struct LeavePage {
     pub caf: Option<String>,
 }
 
+/// A forgotten password: asking for a letter.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "oubli.html")]
+pub struct ForgotPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// What was typed.
+    pub identifiant: String,
+    /// Whether a letter was just asked for.
+    pub asked: bool,
+    /// Whether letters can be sent.
+    pub can_write: bool,
+}
+
+/// A new password in the place of a forgotten one.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "reinitialisation.html")]
+pub struct ResetPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The letter's token.
+    pub token: String,
+    /// Fewest characters.
+    pub min_length: usize,
+    /// Former passwords that may not be taken again.
+    pub history: usize,
+    /// How long a password lives.
+    pub max_age: String,
+}
+
 /// What went wrong where there is no form to show again.
 #[derive(Debug, Template)]
 #[template(config = ".askama.toml", path = "probleme.html")]
@@ -223,6 +257,8 @@ impl Page {
             Self::Caf(page) => page.render(),
             Self::Establishment(page) => page.render(),
             Self::Leave(page) => page.render(),
+            Self::Forgot(page) => page.render(),
+            Self::Reset(page) => page.render(),
         })
     }
 
@@ -234,6 +270,8 @@ impl Page {
             Self::Caf(page) => &mut page.frame,
             Self::Establishment(page) => &mut page.frame,
             Self::Leave(page) => &mut page.frame,
+            Self::Forgot(page) => &mut page.frame,
+            Self::Reset(page) => &mut page.frame,
         }
     }
 }

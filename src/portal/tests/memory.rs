@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::world::SIRET;
-use crate::account::{Account, AccountStore, Added};
-use crate::domain::{CafCode, Identifiant, IdentifiantCommunication, Siret, StoreError, Timestamp};
+use crate::account::{Account, AccountStore, Added, Recovery, RecoveryStore};
+use crate::domain::{
+    CafCode, Identifiant, IdentifiantCommunication, Siret, StoreError, Timestamp, TokenHash,
+};
 use crate::entry::{SigningKeyStore, StoredKey};
 use crate::establishment::{Establishment, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
@@ -20,6 +22,7 @@ pub(super) struct Memory {
     counters: Mutex<HashMap<String, (u32, Option<Timestamp>)>>,
     sessions: Mutex<HashMap<SessionId, (Record, Timestamp)>>,
     keys: Mutex<Vec<StoredKey>>,
+    recoveries: Mutex<HashMap<TokenHash, Recovery>>,
 }
 
 #[async_trait]
@@ -46,6 +49,22 @@ impl AccountStore for Memory {
 
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError> {
         Ok(self.accounts.lock().expect("a lock").remove(identifiant).is_some())
+    }
+}
+
+#[async_trait]
+impl RecoveryStore for Memory {
+    async fn keep(&self, id: &TokenHash, recovery: &Recovery, _: Timestamp) -> Result<(), StoreError> {
+        self.recoveries.lock().expect("a lock").insert(*id, recovery.clone());
+        Ok(())
+    }
+
+    async fn look_at(&self, id: &TokenHash) -> Result<Option<Recovery>, StoreError> {
+        Ok(self.recoveries.lock().expect("a lock").get(id).cloned())
+    }
+
+    async fn take(&self, id: &TokenHash) -> Result<Option<Recovery>, StoreError> {
+        Ok(self.recoveries.lock().expect("a lock").remove(id))
     }
 }
 

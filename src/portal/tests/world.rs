@@ -11,10 +11,10 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
 use super::memory::{Memory, known};
-use crate::account::{self, Accounts, Hasher, NewAccount, PasswordHash};
+use crate::account::{self, Accounts, Hasher, NewAccount, PasswordHash, Recoveries};
 use crate::config::{self, BackendAddress, Config, Pages, Rate};
 use crate::domain::{Calendar, Clock, NormalPath, PasswordRules, Season, Volet};
-use crate::entry::{Desk, Signer};
+use crate::entry::{Desk, LostPassword, Signer};
 use crate::establishment::EstablishmentStore as _;
 use crate::gate::Problem;
 use crate::portal::{Portal, Rendering, Route, Visit};
@@ -79,11 +79,21 @@ impl World {
             counters: Arc::clone(&store) as _,
             clock: clock.clone(),
         });
-        let signer = Arc::new(Signer::new(store as _, clock.clone()));
+        let signer = Arc::new(Signer::new(Arc::clone(&store) as _, clock.clone()));
         signer.refresh().await.expect("a key");
         let config = config(pages);
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
-        let portal = Portal::new(&config, Arc::clone(&desk), signer, calendar, clock.clone());
+        let lost = Arc::new(LostPassword {
+            recoveries: Arc::new(Recoveries::new(
+                Arc::clone(&desk.accounts),
+                Arc::clone(&store) as _,
+                Arc::clone(&store) as _,
+            )),
+            sessions: Arc::clone(&desk.sessions),
+            post: None,
+            background: tokio::runtime::Handle::current(),
+        });
+        let portal = Portal::new(&config, Arc::clone(&desk), lost, signer, calendar, clock.clone());
         Self { portal, desk, clock, cookie: Mutex::default() }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Tested, at, name, new_id, record};
+use crate::account::{Recovery, RecoveryStore};
+use crate::domain::Token;
 use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::session::SessionStore;
 
@@ -186,4 +188,33 @@ fn allowed(count: u32) -> Attempt {
 
 fn locked(seconds: u64) -> Attempt {
     Attempt::Locked { retry_after: Duration::from_secs(seconds) }
+}
+
+pub(in crate::store) async fn a_recovery_is_taken_once(store: Tested) {
+    let recoveries: &dyn RecoveryStore = &*store;
+    let id = Token::random().expect("entropy").id();
+    let recovery = Recovery {
+        account: "a@esat.example".parse().expect("a name"),
+        password_changed_at: at(0),
+        expires_at: at(900),
+    };
+    assert_eq!(recoveries.look_at(&id).await.expect("answered"), None);
+    recoveries.keep(&id, &recovery, at(0)).await.expect("kept");
+    assert_eq!(recoveries.look_at(&id).await.expect("answered"), Some(recovery.clone()));
+    let takers: Vec<_> = (0..16)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.take(&id).await.expect("answered") })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for taker in takers {
+        taken.extend(taker.await.expect("ended"));
+    }
+    assert_eq!(taken, [recovery.clone()]);
+    assert_eq!(recoveries.look_at(&id).await.expect("answered"), None);
+
+    recoveries.keep(&id, &recovery, at(0)).await.expect("kept");
+    store.sweep(at(899)).await.expect("swept");
+    assert_eq!(recoveries.look_at(&id).await.expect("answered"), Some(recovery));
 }

@@ -11,6 +11,7 @@ mod accounts;
 mod counters;
 mod establishments;
 mod keys;
+mod recoveries;
 mod sessions;
 mod writer;
 
@@ -114,7 +115,8 @@ impl Upkeep for Embedded {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
-        Ok(self.sweep_sessions(now).await? + self.sweep_counters(now).await?)
+        let swept = self.sweep_sessions(now).await? + self.sweep_counters(now).await?;
+        Ok(swept + self.sweep_recoveries(now).await?)
     }
 }
 
@@ -148,6 +150,7 @@ fn make_tables(database: &Database) -> Result<(), Failure> {
     sessions::make_tables(&transaction)?;
     counters::make_table(&transaction)?;
     keys::make_table(&transaction)?;
+    recoveries::make_table(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The names of the keys.
 
-use crate::domain::Identifiant;
+use crate::domain::{Identifiant, TokenHash};
 use crate::session::SessionId;
 
 /// Key names under a prefix.
@@ -48,6 +48,10 @@ impl Layout {
 
     pub(super) fn attempts(&self, key: &str) -> String {
         format!("{}:attempts:{key}", self.prefix)
+    }
+
+    pub(super) fn recovery(&self, id: &TokenHash) -> String {
+        format!("{}:recovery:{}", self.prefix, id.to_text())
     }
 
     pub(super) fn signing_keys(&self) -> String {

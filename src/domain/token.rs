@@ -1,4 +1,5 @@
-//! The secret in a session's cookie, and the name under which the store knows it.
+//! A secret that opens something once it is shown (a session's cookie, a link in a letter), and the name under
+//! which the store knows it.
 
 use std::fmt;
 
@@ -7,13 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-/// 256 random bits that only the browser and, for the time of a request, this process know.
+/// 256 random bits that only their holder and, for the time of a request, this process know.
 #[derive(Clone)]
 pub struct Token(Zeroizing<[u8; 32]>);
 
-/// The name of a session: the SHA-256 of its token.
+/// The name of what a token opens: the token's SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId([u8; 32]);
+pub struct TokenHash([u8; 32]);
 
 /// The system could not give random bytes.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -28,24 +29,24 @@ impl Token {
         Ok(Self(bits))
     }
 
-    /// Reads a cookie's value: 43 characters of base64url, nothing else.
+    /// Reads the text of a token: 43 characters of base64url, nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bits = Zeroizing::new([0; 32]);
         let written = URL_SAFE_NO_PAD.decode_slice(text, bits.as_mut()).ok()?;
         (written == 32).then_some(Self(bits))
     }
 
-    /// The cookie's value.
+    /// The token as text.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.as_ref())
     }
 
-    /// The session's name in the store.
-    pub fn id(&self) -> SessionId {
+    /// The name in the store of what it opens.
+    pub fn id(&self) -> TokenHash {
         let hash = digest::digest(&digest::SHA256, self.0.as_ref());
         let mut id = [0; 32];
         id.copy_from_slice(hash.as_ref());
-        SessionId(id)
+        TokenHash(id)
     }
 }
 
@@ -55,7 +56,7 @@ impl fmt::Debug for Token {
     }
 }
 
-impl SessionId {
+impl TokenHash {
     /// A name as the store gives it back.
     pub fn from_bytes(hash: [u8; 32]) -> Self {
         Self(hash)
@@ -71,7 +72,7 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Reads what [`SessionId::to_text`] wrote.
+    /// Reads what [`TokenHash::to_text`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let mut hash = [0; 32];
         let written = URL_SAFE_NO_PAD.decode_slice(text, &mut hash).ok()?;
@@ -79,9 +80,9 @@ impl SessionId {
     }
 }
 
-impl fmt::Debug for SessionId {
+impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionId({})", &self.to_text()[..8])
+        write!(f, "TokenHash({})", &self.to_text()[..8])
     }
 }
 
@@ -90,13 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_survives_its_cookie_and_shows_nowhere_else() {
+    fn a_token_survives_its_text_and_shows_nowhere_else() {
         let token = Token::random().expect("entropy");
         let read = Token::parse(&token.expose()).expect("a token");
         assert_eq!(read.id(), token.id());
         assert_eq!(format!("{token:?}"), "Token(…)");
         assert_ne!(token.id().to_text(), token.expose());
-        assert_eq!(SessionId::parse(&token.id().to_text()), Some(token.id()));
+        assert_eq!(TokenHash::parse(&token.id().to_text()), Some(token.id()));
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! Forgotten passwords: a token that opens a change of password, once, for a quarter of an hour.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Accounts, ChangeError, Status};
+use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
+use crate::limits::{Attempt, AttemptRule, Counters};
+
+/// What a recovery token opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Whose password.
+    pub account: Identifiant,
+    /// When that password was last changed: any other change meanwhile makes the token worthless.
+    pub password_changed_at: Timestamp,
+    /// The first instant at which it opens nothing any more.
+    pub expires_at: Timestamp,
+}
+
+/// Where recoveries are kept, under the hash of their token.
+#[async_trait]
+pub trait RecoveryStore: Send + Sync {
+    /// Keeps a recovery, at least from `at` until it expires.
+    async fn keep(&self, id: &TokenHash, recovery: &Recovery, at: Timestamp) -> Result<(), StoreError>;
+
+    /// A recovery, as long as nobody has taken it.
+    async fn look_at(&self, id: &TokenHash) -> Result<Option<Recovery>, StoreError>;
+
+    /// Takes a recovery away; it is given to exactly one of several callers.
+    async fn take(&self, id: &TokenHash) -> Result<Option<Recovery>, StoreError>;
+}
+
+/// All recoveries under way.
+pub struct Recoveries {
+    accounts: Arc<Accounts>,
+    store: Arc<dyn RecoveryStore>,
+    counters: Arc<dyn Counters>,
+}
+
+/// A forgotten password was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The token is none, was used, has expired, or the password was changed since. Whose fault: the client's.
+    #[error("the token opens nothing")]
+    Dead,
+    /// The new password was refused, or hashing or the store failed; the token is still good, unless it
+    /// was the very last step that failed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for RecoveryError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(error.into())
+    }
+}
+
+/// No token was made, for want of the store or of random bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whose fault: this machine's.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+}
+
+/// How long a token is good.
+const LIFE: Duration = Duration::from_mins(15);
+/// Letters that one account is sent in an hour, whoever asks for them.
+const LETTERS: AttemptRule = AttemptRule { max: 3, lockout: HOUR, grows: false, longest: HOUR, memory: HOUR };
+const HOUR: Duration = Duration::from_hours(1);
+
+impl Recoveries {
+    /// Recoveries of `accounts`' passwords.
+    pub fn new(accounts: Arc<Accounts>, store: Arc<dyn RecoveryStore>, counters: Arc<dyn Counters>) -> Self {
+        Self { accounts, store, counters }
+    }
+
+    /// A token for the owner of an active account, to be sent to their address; none for any other name, and
+    /// none when too many were asked for.
+    pub async fn begin(&self, typed: &str) -> Result<Option<(Account, Token)>, BeginError> {
+        let Ok(identifiant) = typed.parse::<Identifiant>() else { return Ok(None) };
+        let now = self.accounts.clock.now();
+        let Some(account) = self.accounts.store.find(&identifiant).await? else { return Ok(None) };
+        if account.status != Status::Active {
+            return Ok(None);
+        }
+        let key = format!("recovery:{identifiant}");
+        if let Attempt::Locked { .. } = self.counters.attempt(&key, &LETTERS, now).await? {
+            return Ok(None);
+        }
+        let token = Token::random()?;
+        let recovery = Recovery {
+            account: identifiant,
+            password_changed_at: account.password_changed_at,
+            expires_at: now.saturating_add(LIFE).unwrap_or(now),
+        };
+        self.store.keep(&token.id(), &recovery, now).await?;
+        Ok(Some((account, token)))
+    }
+
+    /// Replaces a forgotten password, and lifts the locks that guesses at it brought. The account's sessions
+    /// are the caller's to end.
+    pub async fn finish(&self, token: &Token, new: SecretString) -> Result<Identifiant, RecoveryError> {
+        let id = token.id();
+        let seen = self.store.look_at(&id).await?.ok_or(RecoveryError::Dead)?;
+        let account = self.opened(&seen).await?;
+        self.accounts.check_new(&account, &new).await?;
+        let hash = self.accounts.hasher.hash(new).await.map_err(ChangeError::from)?;
+        // From here on the token is gone: of two who bring it, one goes on.
+        let won = self.store.take(&id).await?.ok_or(RecoveryError::Dead)?;
+        let account = self.opened(&won).await?;
+        let account = self.accounts.with_password(account, hash, self.accounts.clock.now(), false);
+        if !self.accounts.store.replace(&account).await? {
+            return Err(ChangeError::Conflict.into());
+        }
+        Ok(account.identifiant)
+    }
+
+    async fn opened(&self, recovery: &Recovery) -> Result<Account, RecoveryError> {
+        let account = self.accounts.store.find(&recovery.account).await?.ok_or(RecoveryError::Dead)?;
+        let good = account.status == Status::Active
+            && account.password_changed_at == recovery.password_changed_at
+            && self.accounts.clock.now() < recovery.expires_at;
+        if good { Ok(account) } else { Err(RecoveryError::Dead) }
+    }
+}
