@@ -170,7 +170,7 @@ fn more_until(
     bytes: &mut Vec<u8>,
     enough: impl Fn(&[u8]) -> Option<usize>,
 ) -> Option<usize> {
-    let mut buffer = [0; 16_384];
+    let mut buffer = vec![0; 65_536];
     loop {
         if let Some(found) = enough(bytes) {
             return Some(found);

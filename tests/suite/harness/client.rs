@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Someone who calls: a browser or a program, with a jar of cookies.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub jar: BTreeMap<String, String>,
 }
 
@@ -123,10 +123,13 @@ impl Request<'_> {
         response
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// What is sent.
+    pub fn bytes(&self) -> Vec<u8> {
         let named = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut lines =
-            vec![format!("{} {} HTTP/1.1", self.method, self.target), "Connection: close".to_owned()];
+        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
+        if !named("connection") {
+            lines.push("Connection: close".to_owned());
+        }
         if !named("host") {
             lines.push(format!("Host: {}", self.client.address));
         }
@@ -156,6 +159,11 @@ fn keep(jar: &mut BTreeMap<String, String>, set_cookie: &str) {
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
     }
 
     pub fn text(&self) -> String {
@@ -266,7 +274,7 @@ fn read_chunks(stream: &mut impl Read, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Option<()> {
-    let mut buffer = [0; 16_384];
+    let mut buffer = vec![0; 65_536];
     let read = stream.read(&mut buffer).ok()?;
     bytes.extend_from_slice(&buffer[..read]);
     (read > 0).then_some(())

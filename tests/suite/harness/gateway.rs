@@ -134,6 +134,11 @@ impl Gateway {
         Client::new(self.public)
     }
 
+    /// Someone who was known at another gateway, now at this one's door.
+    pub fn known(&self, client: &Client) -> Client {
+        Client { jar: client.jar.clone(), ..self.client() }
+    }
+
     /// A call of the admin API.
     pub fn admin(&self) -> Client {
         Client::new(self.admin)
@@ -166,7 +171,7 @@ impl Gateway {
 
     /// Imports JSON Lines.
     pub fn import(&self, path: &str, rows: &[Value]) -> Response {
-        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
         self.admin().post(path).body("application/x-ndjson", lines.join("\n").as_bytes()).send()
     }
 

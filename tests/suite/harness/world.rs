@@ -104,6 +104,11 @@ impl World {
         ]);
     }
 
+    /// The gateway anew on the same store, once it has ended; it lives at [`NOON`] again.
+    pub fn restart(&mut self) {
+        self.gateway = self.replica();
+    }
+
     /// A second gateway on the same store and backends.
     pub fn replica(&self) -> Gateway {
         let replica = Gateway::start(&self.settings);
@@ -132,8 +137,17 @@ impl World {
     pub fn admitted(&self) -> Client {
         self.signed_in(ONE_CAF)
     }
+
+    /// Someone at one of two Cafs.
+    pub fn at(&self, caf: &str) -> Client {
+        let mut client = self.signed_in(TWO_CAFS);
+        let answer = client.post("/portail/caf").json(&json!({"caf": caf})).send();
+        assert_eq!(answer.etat(), "admis");
+        client
+    }
 }
 
+/// Tries to sign in, as a program.
 pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Response {
     let body = json!({"identifiant": identifiant, "mot_de_passe": password});
     client.post("/portail/connexion").json(&body).send()
@@ -143,20 +157,20 @@ pub fn sign_in(client: &mut Client, identifiant: &str, password: &str) -> Respon
 #[macro_export]
 macro_rules! on_each_store {
     ($($(#[$meta:meta])* fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
-        mod $name {
-            use super::*;
+        $(#[$meta])*
+        fn $name($kind: $crate::harness::world::Kind) $body
 
-            $(#[$meta])*
-            fn run($kind: $crate::harness::world::Kind) $body
+        mod $name {
+            use $crate::harness::world::Kind;
 
             #[test]
             fn embedded() {
-                run($crate::harness::world::Kind::Embedded);
+                super::$name(Kind::Embedded);
             }
 
             #[test]
             fn redis() {
-                run($crate::harness::world::Kind::Redis);
+                super::$name(Kind::Redis);
             }
         }
     )*};

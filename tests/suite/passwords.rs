@@ -1,0 +1,228 @@
+//! The password's life (rule 2; contract, section 2).
+
+use serde_json::{Value, json};
+
+use crate::harness::client::{Client, Response};
+use crate::harness::gateway::NOON;
+use crate::harness::world::{Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, World, account, sign_in};
+use crate::on_each_store;
+
+const NEW: &str = "Platane-2027";
+
+fn change(client: &mut Client, current: &str, new: &str) -> Response {
+    let body = json!({"mot_de_passe_actuel": current, "nouveau_mot_de_passe": new});
+    client.post("/portail/mot-de-passe").json(&body).send()
+}
+
+fn etat(client: &mut Client) -> String {
+    client.get("/portail/session").send().etat()
+}
+
+/// An account whose password was changed then.
+fn changed_at(identifiant: &str, cafs: &[&str], at: &str) -> Value {
+    let mut account = account(identifiant, SIRET, cafs);
+    account["password_changed_at"] = json!(at);
+    account
+}
+
+on_each_store! {
+    fn a_provisional_password_opens_nothing_but_its_change(kind: Kind) {
+        let world = World::new(kind);
+        let mut client = world.gateway.client();
+        assert_eq!(sign_in(&mut client, PROVISIONAL, PASSWORD).etat(), "mot_de_passe_a_changer");
+        let refused = (403, "mot-de-passe-a-changer".to_owned());
+        assert_eq!(client.get("/").program().send().problem(), refused);
+        assert_eq!(client.post("/portail/caf").json(&json!({"caf": "921"})).send().problem(), refused);
+        let idc = json!({"identifiant_communication": "1"});
+        assert_eq!(client.post("/portail/etablissement").json(&idc).send().problem(), refused);
+        assert_eq!(world.caf921.count(), 0);
+
+        let answer = change(&mut client, PASSWORD, NEW);
+        assert_eq!(answer.etat(), "admis", "one Caf: straight through");
+        assert_eq!(client.get("/").program().send().status, 200);
+        assert_eq!(sign_in(&mut world.gateway.client(), PROVISIONAL, NEW).etat(), "admis");
+        let old = sign_in(&mut world.gateway.client(), PROVISIONAL, PASSWORD);
+        assert_eq!(old.problem(), (401, "identifiants-invalides".to_owned()));
+    }
+
+    fn the_other_sessions_of_the_account_end_with_a_change(kind: Kind) {
+        let world = World::new(kind);
+        let (mut here, mut there) = (world.admitted(), world.admitted());
+        let mut neighbour = world.at("751");
+        assert_eq!(change(&mut here, PASSWORD, NEW).etat(), "admis");
+        assert_eq!(there.get("/").program().send().problem(), (401, "session-expiree".to_owned()));
+        assert_eq!(here.get("/").program().send().status, 200);
+        assert_eq!(neighbour.get("/").program().send().status, 200, "another account is not touched");
+    }
+
+    fn the_last_five_passwords_may_not_come_back(kind: Kind) {
+        let world = World::new(kind);
+        let mut client = world.admitted();
+        let taken: Vec<String> = (1..=6).map(|n| format!("Platane-202{n}")).collect();
+        let mut current = PASSWORD.to_owned();
+        for new in &taken {
+            assert_eq!(change(&mut client, &current, new).etat(), "admis", "{new}");
+            current.clone_from(new);
+        }
+        // The current one and the five before it.
+        for used in &taken {
+            let answer = change(&mut client, &current, used);
+            assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()), "{used}");
+            assert_eq!(answer.json()["regles"], json!(["deja-utilise"]));
+        }
+        assert_eq!(change(&mut client, &current, PASSWORD).etat(), "admis", "the sixth before it may");
+    }
+}
+
+#[test]
+fn ninety_two_days_count_to_the_second_at_sign_in() {
+    let mut world = World::new(Kind::Embedded);
+    let mut age = |seconds: i64, expected: &str| {
+        // Changed at NOON; put the clock so many seconds later.
+        world.gateway.set_clock(NOON);
+        world.gateway.advance(seconds);
+        let answer = sign_in(&mut world.gateway.client(), ONE_CAF, PASSWORD);
+        assert_eq!(answer.etat(), expected, "{seconds} s");
+        answer.json()
+    };
+    assert_eq!(age(92 * 86_400 - 1, "admis")["mot_de_passe"]["jours_restants"], 1);
+    let due = age(92 * 86_400, "mot_de_passe_a_changer");
+    assert_eq!(due["mot_de_passe"]["jours_restants"], 0);
+    assert!(due.get("cafs").is_none_or(Value::is_null), "no Caf is told yet");
+}
+
+#[test]
+fn ninety_two_days_count_to_the_second_at_the_entry_to_a_caf() {
+    let mut world = World::new(Kind::Embedded);
+    let signed_in_at = "2026-12-15T12:00:00+01:00";
+    let (late, in_time) = ("tard@esat.example", "a.temps@esat.example");
+    // Due ten minutes after the sign-in, and a second later.
+    world.gateway.accounts(&[
+        changed_at(late, &["921", "751"], "2026-09-14T11:10:00Z"),
+        changed_at(in_time, &["921", "751"], "2026-09-14T11:10:01Z"),
+    ]);
+    let enter = |world: &mut World, identifiant: &str| {
+        world.gateway.set_clock(signed_in_at);
+        let mut client = world.signed_in(identifiant);
+        world.gateway.advance(600);
+        let answer = client.post("/portail/caf").json(&json!({"caf": "921"})).send();
+        (answer, client)
+    };
+    let (answer, mut client) = enter(&mut world, in_time);
+    assert_eq!(answer.etat(), "admis");
+    // A sitting in progress is not cut.
+    world.gateway.advance(1_200);
+    assert_eq!(client.get("/").program().send().status, 200);
+    // The next entry asks for the change.
+    let answer = client.post("/portail/caf").json(&json!({"caf": "751"})).send();
+    assert_eq!(answer.etat(), "mot_de_passe_a_changer");
+    let (answer, mut client) = enter(&mut world, late);
+    assert_eq!(answer.etat(), "mot_de_passe_a_changer");
+    assert_eq!(change(&mut client, PASSWORD, NEW).etat(), "caf_a_choisir", "on where one was");
+}
+
+#[test]
+fn a_change_starts_the_ninety_two_days_anew() {
+    let mut world = World::new(Kind::Embedded);
+    world.gateway.advance(92 * 86_400);
+    let mut client = world.gateway.client();
+    assert_eq!(sign_in(&mut client, ONE_CAF, PASSWORD).etat(), "mot_de_passe_a_changer");
+    let answer = change(&mut client, PASSWORD, NEW);
+    assert_eq!(answer.json()["mot_de_passe"]["jours_restants"], 92);
+    world.gateway.advance(92 * 86_400 - 1);
+    assert_eq!(sign_in(&mut world.gateway.client(), ONE_CAF, NEW).etat(), "admis");
+    world.gateway.advance(1);
+    assert_eq!(sign_in(&mut world.gateway.client(), ONE_CAF, NEW).etat(), "mot_de_passe_a_changer");
+}
+
+#[test]
+fn every_rule_that_is_broken_is_listed() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.admitted();
+    for (candidate, rules) in [
+        ("", json!(["longueur", "lettre", "chiffre"])),
+        ("abc1", json!(["longueur"])),
+        ("abcdefgh", json!(["chiffre"])),
+        ("12345678", json!(["lettre"])),
+        ("Tilleul-2026", json!(["deja-utilise"])),
+        ("x1-UNE.caf@esat.example", json!(["identifiant"])),
+    ] {
+        let answer = change(&mut client, PASSWORD, candidate);
+        assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()), "{candidate}");
+        assert_eq!(answer.json()["regles"], rules, "{candidate}");
+    }
+    // Eight characters are enough; longer and richer ones are welcome.
+    assert_eq!(change(&mut client, PASSWORD, "abcdef12").etat(), "admis");
+    assert_eq!(change(&mut client, "abcdef12", "été 2027 à Brest, près du pont !").etat(), "admis");
+    assert_eq!(etat(&mut client), "admis");
+}
+
+#[test]
+fn the_confirmation_counts_where_it_is_given() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.admitted();
+    let typed = |confirmation: &str| json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": NEW, "confirmation": confirmation});
+    let answer = client.post("/portail/mot-de-passe").json(&typed("Platane-2028")).send();
+    assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()));
+    assert_eq!(answer.json()["regles"], json!(["confirmation"]));
+    assert_eq!(client.post("/portail/mot-de-passe").json(&typed(NEW)).send().etat(), "admis");
+}
+
+#[test]
+fn the_current_password_must_be_right() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.admitted();
+    let answer = change(&mut client, "Erable-2026", NEW);
+    assert_eq!(answer.problem(), (401, "identifiants-invalides".to_owned()));
+    assert_eq!(sign_in(&mut world.gateway.client(), ONE_CAF, PASSWORD).etat(), "admis");
+    assert_eq!(etat(&mut client), "admis", "the session is not lost");
+}
+
+#[test]
+fn it_can_be_changed_from_the_home_page_without_a_session() {
+    let world = World::new(Kind::Embedded);
+    let mut elsewhere = world.signed_in(TWO_CAFS);
+    let mut client = world.gateway.client();
+    let body = json!({"identifiant": TWO_CAFS, "mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": NEW});
+    let answer = client.post("/portail/mot-de-passe").json(&body).send();
+    assert_eq!(answer.etat(), "caf_a_choisir", "it signs in");
+    assert!(client.session().is_some());
+    assert_eq!(elsewhere.get("/portail/session").send().problem(), (401, "session-expiree".to_owned()));
+    let mut client = world.gateway.client();
+    let answer = client.post("/portail/mot-de-passe").json(&body).send();
+    assert_eq!(answer.problem(), (401, "identifiants-invalides".to_owned()));
+}
+
+#[test]
+fn a_form_changes_it_too_and_leads_on() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.gateway.client();
+    sign_in(&mut client, PROVISIONAL, PASSWORD);
+    let page = client.get("/portail/mot-de-passe").page().send().text();
+    let rules = page.find("8 caractères").expect("the rules are shown");
+    assert!(rules < page.find("name=\"nouveau_mot_de_passe\"").unwrap(), "before the form");
+    let typed = |new: &'static str| {
+        [
+            ("mot_de_passe_actuel", PASSWORD),
+            ("nouveau_mot_de_passe", new),
+            ("confirmation", new),
+            ("retour", "/a"),
+        ]
+    };
+    let answer = client.post("/portail/mot-de-passe").form(&typed("court1")).send();
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("name=\"nouveau_mot_de_passe\""), "the form again");
+    assert!(!answer.text().contains("court1"));
+    let answer = client.post("/portail/mot-de-passe").form(&typed(NEW)).send();
+    assert_eq!(answer.redirect(), (303, "/a".to_owned()));
+}
+
+#[test]
+fn a_caf_may_force_a_change_at_any_time() {
+    let world = World::new(Kind::Embedded);
+    let done = world.gateway.admin().post(&format!("/v1/accounts/{ONE_CAF}/force-change")).send();
+    assert_eq!(done.status, 200, "{}", done.text());
+    let mut client = world.gateway.client();
+    assert_eq!(sign_in(&mut client, ONE_CAF, PASSWORD).etat(), "mot_de_passe_a_changer");
+    assert_eq!(change(&mut client, PASSWORD, NEW).etat(), "admis");
+}
