@@ -47,10 +47,18 @@ impl Lockout {
     ) -> Result<Guess, SignInError> {
         let anywhere = account_key(typed, epoch);
         let here = format!("{anywhere}@{place}");
-        for (key, rule) in [(&here, &self.from_one_place), (&anywhere, &self.from_anywhere)] {
-            if let Attempt::Locked { retry_after } = self.counters.attempt(key, rule, now).await? {
-                return Err(SignInError::Locked { retry_after });
-            }
+        let locked = |retry_after| Err(SignInError::Locked { retry_after });
+        if let Attempt::Locked { retry_after } =
+            self.counters.attempt(&here, &self.from_one_place, now).await?
+        {
+            return locked(retry_after);
+        }
+        if let Attempt::Locked { retry_after } =
+            self.counters.attempt(&anywhere, &self.from_anywhere, now).await?
+        {
+            // A guess that is not looked at must not lock the owner's own place for longer still.
+            self.counters.take_back(&here, &self.from_one_place).await?;
+            return locked(retry_after);
         }
         Ok(Guess { here, anywhere })
     }

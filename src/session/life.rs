@@ -120,8 +120,10 @@ impl Sessions {
     pub async fn open(&self, stage: Stage, place: &str) -> Result<(Token, Arc<Session>), SessionError> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.policy.absolute_timeout).unwrap_or(Timestamp::MAX);
-        self.make_room(stage.holder().account()).await?;
-        self.create(Record { stage, signed_in_at: now, ends_at, place: place.to_owned() }).await
+        let (token, session) =
+            self.create(Record { stage, signed_in_at: now, ends_at, place: place.to_owned() }).await?;
+        self.end_oldest(&session).await?;
+        Ok((token, session))
     }
 
     /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
@@ -248,11 +250,13 @@ impl Sessions {
         Ok((token, session))
     }
 
-    async fn make_room(&self, account: &Identifiant) -> Result<(), StoreError> {
-        let mut live = self.of_account(account).await?;
-        while live.len() >= self.policy.max_per_account.max(1) {
-            let oldest = live.remove(0);
-            self.end(&oldest).await?;
+    /// Ends the oldest sessions beyond those that an account may have. Only once the latest is there: of
+    /// many that are opened at once, the last to look sees all.
+    async fn end_oldest(&self, latest: &Session) -> Result<(), StoreError> {
+        let live = self.of_account(latest.stage().holder().account()).await?;
+        let surplus = live.len().saturating_sub(self.policy.max_per_account.max(1));
+        for oldest in live.iter().filter(|session| session.id != latest.id).take(surplus) {
+            self.end(oldest).await?;
         }
         Ok(())
     }
