@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use serde_json::json;
 
 use crate::harness::client::connect;
+use crate::harness::eventually;
 use crate::harness::world::{Kind, World};
 
 /// Sends bytes as they are; the status, 0 where the connection just ends.
@@ -36,7 +37,7 @@ fn a_person_reads_a_page_with_the_requests_id() {
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
         let html = answer.text();
         let id = html.split("<code>").nth(1).and_then(|rest| rest.split("</code>").next()).unwrap();
-        assert!(world.gateway.logs().contains(id), "the log knows {id}");
+        eventually("the log knows the id", || world.gateway.logs().contains(id));
     }
 }
 
