@@ -184,7 +184,7 @@ impl Sessions {
         except: Option<&SessionId>,
     ) -> Result<usize, StoreError> {
         let mut ended = 0;
-        for (id, _, _) in self.store.of_account(account).await? {
+        for id in self.store.ids_of_account(account).await? {
             if Some(&id) != except {
                 ended += usize::from(self.store.remove(&id, account).await?);
                 self.cache.forget(&id);

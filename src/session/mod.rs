@@ -50,6 +50,10 @@ pub trait SessionStore: Send + Sync {
     /// Removes a session; `true` for exactly one of several callers.
     async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError>;
 
+    /// The names of an account's sessions that are kept, without reading one: a record that cannot be read
+    /// must not keep the others alive.
+    async fn ids_of_account(&self, account: &Identifiant) -> Result<Vec<SessionId>, StoreError>;
+
     /// The sessions of an account that are kept (some may have expired), the oldest first.
     async fn of_account(
         &self,

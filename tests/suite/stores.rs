@@ -95,6 +95,21 @@ fn two_replicas_share_sessions_and_revoke_them_within_a_second() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_keeps_no_other_session_alive() {
+    let world = World::new(Kind::Redis);
+    let (broken, mut alive) = (world.admitted(), world.admitted());
+    let redis = world.redis.as_ref().unwrap();
+    let keys = redis.ask("KEYS octroi:session:*");
+    let key = keys.lines().find(|line| line.starts_with("octroi:session:")).unwrap().to_owned();
+    assert!(redis.ask(&format!("SET {key} {{}}")).contains("OK"));
+    let statuses = [status(&mut broken.clone()), status(&mut alive)];
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    let suspended = world.gateway.admin().post(&format!("/v1/accounts/{ONE_CAF}/suspend")).send();
+    assert_eq!(suspended.status, 200, "{}", suspended.text());
+    assert_eq!([status(&mut broken.clone()), status(&mut alive)], [401, 401]);
+}
+
+#[test]
 fn an_action_at_one_replica_keeps_the_session_alive_at_the_other() {
     let mut world = World::new(Kind::Redis);
     let mut other = world.replica();

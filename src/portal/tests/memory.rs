@@ -144,6 +144,10 @@ impl SessionStore for Memory {
         Ok(self.sessions.lock().expect("a lock").remove(id).is_some())
     }
 
+    async fn ids_of_account(&self, account: &Identifiant) -> Result<Vec<SessionId>, StoreError> {
+        Ok(self.of_account(account).await?.into_iter().map(|(id, ..)| id).collect())
+    }
+
     async fn of_account(
         &self,
         account: &Identifiant,

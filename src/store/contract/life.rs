@@ -58,7 +58,9 @@ pub(in crate::store) async fn the_sessions_of_an_account_are_the_oldest_first(st
     sessions.create(&new_id(), &record(other.as_str(), 0, 43_200), at(40)).await.expect("created");
     assert!(sessions.touch(&ids[3], at(50)).await.expect("an answer"));
     assert!(sessions.remove(&ids[1], &owner).await.expect("an answer"));
+    let named = sessions.ids_of_account(&owner).await.expect("a list");
     let listed = sessions.of_account(&owner).await.expect("a list");
+    assert_eq!(named, listed.iter().map(|(id, ..)| *id).collect::<Vec<_>>());
     let order: Vec<_> = listed.iter().map(|(id, _, _)| *id).collect();
     assert_eq!(order, [ids[5], ids[2], ids[3], ids[4], ids[0]]);
     assert_eq!(listed[2].2, at(50));

@@ -70,15 +70,17 @@ impl SessionStore for Embedded {
         self.write(move |transaction| remove(transaction, &id, account.as_str())).await
     }
 
+    async fn ids_of_account(&self, account: &Identifiant) -> Result<Vec<SessionId>, StoreError> {
+        let account = account.clone();
+        self.read(move |snapshot| ids(snapshot, account.as_str())).await
+    }
+
     async fn of_account(&self, account: &Identifiant) -> Result<Vec<Kept>, StoreError> {
         let account = account.clone();
         self.read(move |snapshot| {
-            let index = snapshot.open_table(INDEX)?;
-            let all = (account.as_str(), i64::MIN, 0)..=(account.as_str(), i64::MAX, u64::MAX);
             let mut sessions = Vec::new();
-            for row in index.range(all)? {
-                let (_, id) = row?;
-                sessions.extend(kept(snapshot, session_id(id.value())?)?);
+            for id in ids(snapshot, account.as_str())? {
+                sessions.extend(kept(snapshot, id)?);
             }
             Ok(sessions)
         })
@@ -126,6 +128,12 @@ fn kept(snapshot: &ReadTransaction, id: SessionId) -> Result<Option<Kept>, Failu
     let last = Timestamp::from_millisecond(last)
         .map_err(|_| StoreError::Corrupt("a session's last action is no instant".to_owned()))?;
     Ok(Some((id, decode("a session", json)?, last)))
+}
+
+fn ids(snapshot: &ReadTransaction, account: &str) -> Result<Vec<SessionId>, Failure> {
+    let index = snapshot.open_table(INDEX)?;
+    let all = (account, i64::MIN, 0)..=(account, i64::MAX, u64::MAX);
+    index.range(all)?.map(|row| Ok(session_id(row?.1.value())?)).collect()
 }
 
 fn session_id(text: &str) -> Result<SessionId, StoreError> {

@@ -60,6 +60,12 @@ impl SessionStore for Redis {
         Ok(removed)
     }
 
+    async fn ids_of_account(&self, account: &Identifiant) -> Result<Vec<SessionId>, StoreError> {
+        let index = self.layout.sessions_of(account);
+        let names: Vec<String> = self.query(&::redis::Cmd::zrange(&index, 0, -1)).await?;
+        Ok(names.iter().filter_map(|name| SessionId::parse(name)).collect())
+    }
+
     async fn of_account(&self, account: &Identifiant) -> Result<Vec<Kept>, StoreError> {
         let index = self.layout.sessions_of(account);
         let names: Vec<String> = self.query(&::redis::Cmd::zrange(&index, 0, -1)).await?;
