@@ -31,7 +31,7 @@ pub use framing::Malformed;
 pub use problem::Problem;
 
 use crate::config::{Config, Rate};
-use crate::domain::{CafCode, NormalPath};
+use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
@@ -54,6 +54,8 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// What lines are dated by: the system's time, also in a rehearsal.
+    pub clock: Clock,
 }
 
 /// The rate limits of this process.
@@ -119,16 +121,19 @@ impl Gate {
                 (problem.respond(rendering, id, &self.shared.portal).map(Body::from), Some(code))
             }
         };
-        telemetry::record(&Access {
-            id,
-            method: method.as_str(),
-            path: uri.path(),
-            etat: line.etat,
-            caf: line.caf,
-            status: response.status().as_u16(),
-            code,
-            time: began.elapsed(),
-        });
+        if telemetry::is_recorded() {
+            telemetry::record(&Access {
+                at_ms: self.shared.clock.now_ms(),
+                id,
+                method: method.as_str(),
+                path: uri.path(),
+                etat: line.etat,
+                caf: line.caf,
+                status: response.status().as_u16(),
+                code,
+                time: began.elapsed(),
+            });
+        }
         response
     }
 
