@@ -18,10 +18,11 @@ mod origin;
 mod problem;
 mod reception;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderMap, Request, Response};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -87,8 +88,10 @@ pub struct Gate {
     ids: Ids,
 }
 
-/// A request at the gate, as far as it has come.
+/// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
+/// than its place.
 struct Arrival {
+    request: Request<Incoming>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
@@ -104,21 +107,23 @@ impl Gate {
     }
 
     /// Answers a request, whatever it is, and logs its line.
-    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
         let request_id = provenance.request_id.clone();
-        let method = request.method().clone();
-        let uri = request.uri().clone();
-        let rendering = tongue(request.headers());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = self.admit(request, provenance, &mut line).await;
+        let answer = match self.arrive(request, provenance) {
+            Ok(arrival) => self.admit(arrival, &mut line).await,
+            Err(problem) => Err(problem),
+        };
         let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
                 let code = problem.code();
-                (problem.respond(rendering, id, &self.shared.portal).map(Body::from), Some(code))
+                (problem.respond(tongue.rendering(), id, &self.shared.portal).map(Body::from), Some(code))
             }
         };
         if telemetry::is_recorded() {
@@ -134,16 +139,11 @@ impl Gate {
                 time: began.elapsed(),
             });
         }
-        response
+        Ok(response)
     }
 
-    /// The way of a request, in order.
-    async fn admit(
-        &self,
-        request: Request<Incoming>,
-        provenance: Provenance,
-        line: &mut Line,
-    ) -> Result<Response<Body>, Problem> {
+    /// The way of a request, in order: what needs to know of no session.
+    fn arrive(&self, request: Request<Incoming>, provenance: Provenance) -> Result<Box<Arrival>, Problem> {
         let shared = &*self.shared;
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
@@ -151,12 +151,17 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let (session, shown_dead) = self.session(request.headers()).await?;
-        if let Some(session) = &session {
+        Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
+    }
+
+    /// The rest of its way.
+    async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
+        (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        if let Some(session) = &arrival.session {
             line.of(session);
-            shared.limits.session.check(session.id())?;
+            self.shared.limits.session.check(session.id())?;
         }
-        self.receive(request, Arrival { provenance, path, client, session, shown_dead }).await
+        self.receive(arrival).await
     }
 
     /// Who is asking, and whether they show a cookie that no longer lives.
@@ -192,8 +197,33 @@ impl Line {
     }
 }
 
+/// How a problem would be told. Most requests end in none: what they say of it is kept, and read only then.
+enum Tongue {
+    Read(Rendering),
+    /// All that the request says of it: one `Accept`.
+    Unread(HeaderValue),
+}
+
+impl Tongue {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut accepted = headers.get_all(ACCEPT).iter();
+        match (accepted.next(), accepted.next()) {
+            (None, _) => Self::Read(Rendering::Json),
+            (Some(accept), None) if !headers.contains_key(CONTENT_TYPE) => Self::Unread(accept.clone()),
+            _ => Self::Read(read_tongue(headers)),
+        }
+    }
+
+    fn rendering(self) -> Rendering {
+        match self {
+            Self::Read(rendering) => rendering,
+            Self::Unread(accept) => read_tongue(&HeaderMap::from_iter([(ACCEPT, accept)])),
+        }
+    }
+}
+
 /// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
-fn tongue(headers: &HeaderMap) -> Rendering {
+fn read_tongue(headers: &HeaderMap) -> Rendering {
     let names_html = headers
         .get_all(ACCEPT)
         .iter()

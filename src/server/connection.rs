@@ -1,14 +1,11 @@
 //! One connection, from its first byte to its last.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -74,7 +71,7 @@ impl Speaker {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let service = service_fn(|request| self.answer(request, peer));
+        let service = service_fn(|request| self.gate.pass(request, peer));
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "connection broken");
@@ -90,7 +87,7 @@ impl Speaker {
         let service = service_fn(move |request| {
             began.set(true);
             let gate = Rc::clone(&gate);
-            async move { Ok::<_, Infallible>(gate.pass(request, peer).await) }
+            async move { gate.pass(request, peer).await }
         });
         let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
@@ -99,14 +96,6 @@ impl Speaker {
             },
             () = silence(&asked) => tracing::debug!("no request came in time"),
         }
-    }
-
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: Peer,
-    ) -> Result<http::Response<crate::gate::Body>, Infallible> {
-        Ok(self.gate.pass(request, peer).await)
     }
 }
 

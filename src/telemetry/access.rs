@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             let json: serde_json::Value = serde_json::from_str(&line).expect(&line);
             assert_eq!(json["path"], path);
-            assert_eq!(json["timestamp"], "2026-11-18T09:46:40.042Z");
+            assert_eq!(json["timestamp"], "2026-11-18T11:06:40.042Z");
             assert_eq!((&json["status"], &json["time_us"]), (&200.into(), &1_500.into()));
             assert_eq!((&json["caf"], &json["code"]), (&"921".into(), &"volet-ferme".into()));
         }
@@ -163,6 +163,9 @@ mod tests {
     fn a_line_for_eyes_has_no_end_inside() {
         let line = line("/a\nb", true);
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(line.contains("GET /a\\u000ab 200 etat=admis caf=921 code=volet-ferme time_us=1500"), "{line}");
+        assert!(
+            line.contains("GET /a\\u000ab 200 etat=admis caf=921 code=volet-ferme time_us=1500"),
+            "{line}"
+        );
     }
 }
