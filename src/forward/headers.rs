@@ -172,6 +172,12 @@ fn to_origin_form(target: &mut Uri) -> Result<(), Reason> {
 /// Drops `Connection` and all that it names, but for what says where the message goes and how long it
 /// is: no sender may name these (RFC 9110 section 7.6.1), and a backend needs them.
 pub(super) fn drop_connection(headers: &mut HeaderMap) {
+    // `keep-alive` and `close`, which is what is said most, name no header.
+    let names_some = |value: &HeaderValue| ![b"keep-alive".as_slice(), b"close"].contains(&value.as_bytes());
+    if !headers.get_all(CONNECTION).iter().any(names_some) {
+        headers.remove(CONNECTION);
+        return;
+    }
     let named: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(names_in).collect();
     for name in named.iter().filter(|name| ![TE, HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)) {
         headers.remove(name);
