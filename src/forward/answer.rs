@@ -36,6 +36,7 @@ pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Ve
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Survey {
     caf_code: bool,
     transfer_encoding: bool,

@@ -45,6 +45,9 @@ pub use self::upload::BoxError;
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
 pub struct Forwarder<B = Incoming>(Rc<Inner<B>>);
 
+/// A request as it will be sent.
+type Prepared<B> = Box<Request<Upload<B>>>;
+
 struct Inner<B> {
     /// Sorted by code.
     backends: Vec<Backend<B>>,
@@ -108,10 +111,7 @@ where
     }
 
     /// What is sent, and to whom: nothing of it looks at where the client wanted to go.
-    fn prepare(
-        &self,
-        admitted: AdmittedRequest<B>,
-    ) -> Result<(&Backend<B>, Box<Request<Upload<B>>>), Reason> {
+    fn prepare(&self, admitted: AdmittedRequest<B>) -> Result<(&Backend<B>, Prepared<B>), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();

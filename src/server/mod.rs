@@ -2,6 +2,8 @@
 
 mod connection;
 mod listener;
+mod patience;
+mod proxy;
 mod tls;
 mod worker;
 

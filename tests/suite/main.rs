@@ -19,6 +19,7 @@ mod operations;
 mod origin;
 mod passwords;
 mod problems;
+mod proxied;
 mod rules;
 mod session;
 mod sign_in;
