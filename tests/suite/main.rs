@@ -11,6 +11,7 @@ mod administration;
 mod browser;
 mod caf;
 mod calendar;
+mod explain;
 mod forgotten;
 mod forwarding;
 mod led;
