@@ -15,6 +15,7 @@ mod client;
 mod framing;
 mod ids;
 mod origin;
+mod parked;
 mod problem;
 mod reception;
 
@@ -26,7 +27,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub use body::Body;
+pub use body::{Body, Sent};
 pub use client::Peer;
 pub use framing::Malformed;
 pub use problem::Problem;
@@ -36,6 +37,7 @@ use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
 use crate::telemetry::{self, Access};
@@ -55,6 +57,10 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// Forms that wait for their session.
+    pub parking: Arc<Parking>,
+    /// Their cookie.
+    pub parking_cookie: ParkingCookie,
     /// What lines are dated by: the system's time, also in a rehearsal.
     pub clock: Clock,
 }
@@ -84,14 +90,14 @@ impl Limits {
 /// A worker's gate, with its own connections to the backends.
 pub struct Gate {
     shared: Arc<Shared>,
-    forwarder: Forwarder,
+    forwarder: Forwarder<Sent>,
     ids: Ids,
 }
 
 /// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
 /// than its place.
 struct Arrival {
-    request: Request<Incoming>,
+    request: Request<Sent>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
@@ -151,6 +157,7 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
+        let request = request.map(Sent::Client);
         Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
     }
 

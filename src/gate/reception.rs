@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
-use super::{Arrival, Body, Gate, Problem, Stage};
+use super::{Arrival, Body, Gate, Problem, Sent, Stage, parked};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
+use crate::forward;
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 
@@ -24,9 +24,12 @@ impl Gate {
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
-            (Some(Stage::Ready(ready)), Route::Outside) => {
-                let caf = ready.caf();
-                self.forward(caf, arrival).await
+            (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(request) {
+                Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
+                None => self.forward(ready.caf(), arrival).await,
+            },
+            (None, Route::Outside) if arrival.shown_dead && parked::is_form(request) => {
+                Err(Box::pin(self.park(arrival)).await)
             }
             (None, _) => {
                 let problem =
@@ -60,25 +63,36 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
-        let visit = Visit { session, shown_dead, place, rendering };
+        let parked = self.shared.parking_cookie.read(request.headers());
+        let visit = Visit { session, shown_dead, parked, place, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
-    async fn forward(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn forward(
+        &self,
+        caf: CafCode,
+        arrival: Box<Arrival>,
+    ) -> Result<Response<Body>, Problem> {
         let admitted = self.permit(caf, arrival)?;
         match self.forwarder.forward(admitted).await {
             Ok(response) => Ok(response.map(Body::from)),
-            Err(error) => {
-                tracing::warn!(%caf, %error, "a backend did not answer");
-                Err(Problem::of_backend(&error, &self.shared.config))
-            }
+            Err(error) => Err(self.blame(caf, &error)),
         }
     }
 
-    fn permit(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<AdmittedRequest<Incoming>, Problem> {
+    pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
+        tracing::warn!(%caf, %error, "a backend did not answer");
+        Problem::of_backend(error, &self.shared.config)
+    }
+
+    pub(super) fn permit(
+        &self,
+        caf: CafCode,
+        arrival: Box<Arrival>,
+    ) -> Result<AdmittedRequest<Sent>, Problem> {
         let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();

@@ -6,6 +6,7 @@ use multer::Multipart;
 
 /// Largest body that is kept, in bytes.
 pub const MOST: usize = 1024 * 1024;
+const URLENCODED: &str = "application/x-www-form-urlencoded";
 /// Most fields; a declaration of 150 workers has some thousands.
 const MOST_FIELDS: usize = 10_000;
 
@@ -38,9 +39,7 @@ pub enum Value {
 impl Form {
     /// Whether a body of this type may be one (`application/x-www-form-urlencoded`, `multipart/form-data`).
     pub fn is_one(content_type: &str) -> bool {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-            || essence.eq_ignore_ascii_case("multipart/form-data")
+        is(content_type, URLENCODED) || is(content_type, "multipart/form-data")
     }
 
     /// A form without its passwords; `None` where the body is none.
@@ -77,10 +76,14 @@ impl Form {
 pub async fn fields(content_type: &str, body: &Bytes) -> Option<Vec<Field>> {
     let fields = match boundary(content_type) {
         Some(boundary) => parts(&boundary, body.clone()).await?,
-        None if Form::is_one(content_type) => pairs(body).map(|pair| pair_field(pair)).collect(),
+        None if is(content_type, URLENCODED) => pairs(body).map(pair_field).collect(),
         None => return None,
     };
     (fields.len() <= MOST_FIELDS).then_some(fields)
+}
+
+fn is(content_type: &str, kind: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
 }
 
 fn boundary(content_type: &str) -> Option<String> {

@@ -23,7 +23,7 @@ use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::session::{Ready, SessionId};
 
 pub use cookie::ParkingCookie;
-pub use form::{Field, Form, MOST, Value};
+pub use form::{Field, Form, MOST, Value, fields};
 
 /// How long a form is kept: a session's time without action, over again.
 pub const KEPT_FOR: Duration = Duration::from_mins(30);

@@ -18,6 +18,7 @@ mod led;
 mod limits;
 mod operations;
 mod origin;
+mod parked;
 mod passwords;
 mod problems;
 mod proxied;

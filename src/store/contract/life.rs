@@ -235,7 +235,7 @@ pub(in crate::store) async fn a_parked_form_is_taken_once(store: Tested) {
     parking.park(&id, &sealed, at(0), until).await.expect("kept");
     assert_eq!(parking.parked(&id).await.expect("an answer"), Some(sealed.clone()));
     let (one, other) = tokio::join!(parking.unpark(&id), parking.unpark(&id));
-    let taken: Vec<_> = [one, other].into_iter().flat_map(|taken| taken.expect("an answer")).collect();
+    let taken: Vec<_> = [one, other].into_iter().filter_map(|taken| taken.expect("an answer")).collect();
     assert_eq!(taken, [sealed]);
     assert_eq!(parking.parked(&id).await.expect("an answer"), None);
 }
