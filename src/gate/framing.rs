@@ -14,6 +14,15 @@ pub enum Malformed {
     /// No `Host`, several, or one that is no host (RFC 9112 section 3.2).
     #[error("host: none, several, or not a host name")]
     Host,
+    /// The head, or the chunks after it, can be read in two ways, or in none (RFC 9112).
+    #[error("head: {0}")]
+    Head(&'static str),
+    /// The target is too long.
+    #[error("head: the target is too long")]
+    TargetTooLong,
+    /// The head is too long, or has too many fields.
+    #[error("head: too long")]
+    HeadTooLarge,
     /// `CONNECT` or `TRACE`.
     #[error("method: not served here")]
     Method,

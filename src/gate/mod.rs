@@ -20,8 +20,8 @@ mod reception;
 
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderMap, Request, Response};
+use http::header::{ACCEPT, CONNECTION};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -108,6 +108,7 @@ impl Gate {
         let request_id = provenance.request_id.clone();
         let method = request.method().clone();
         let uri = request.uri().clone();
+        let version = request.version();
         let rendering = tongue(request.headers());
         let mut line = Line::default();
         let answer = self.admit(request, provenance, &mut line).await;
@@ -115,8 +116,12 @@ impl Gate {
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
-                let code = problem.code();
-                (problem.respond(rendering, id, &self.shared.portal).map(Body::from), Some(code))
+                let (code, closes) = (problem.code(), problem.closes());
+                let mut response = problem.respond(rendering, id, &self.shared.portal).map(Body::from);
+                if closes && version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (response, Some(code))
             }
         };
         telemetry::record(&Access {
@@ -129,6 +134,21 @@ impl Gate {
             code,
             time: began.elapsed(),
         });
+        response
+    }
+
+    /// Answers what came in the place of a request, and logs its line. The connection is closed after it.
+    pub fn refuse(&self, why: Malformed, peer: Peer) -> Response<Body> {
+        let provenance = client::provenance(peer, &HeaderMap::new(), &self.shared.config.server, &self.ids);
+        let id = provenance.request_id.to_str().unwrap_or("-");
+        let limited = self.shared.limits.client.check(&ClientKey::from(provenance.client));
+        let problem = limited.err().map_or_else(|| Problem::from(why), Problem::from);
+        let code = Some(problem.code());
+        let response = problem.respond(Rendering::Json, id, &self.shared.portal).map(Body::from);
+        tracing::debug!(id, %why, "refused unread");
+        let status = response.status().as_u16();
+        let (method, path, time) = ("-", "-", std::time::Duration::ZERO);
+        telemetry::record(&Access { id, method, path, etat: "anonyme", caf: None, status, code, time });
         response
     }
 

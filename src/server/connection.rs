@@ -7,17 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::gate::{Gate, Peer};
+use super::http1::{Guard, HEAD_SIZE, Link, STAND_IN_METHOD};
+use crate::gate::{Body, Gate, Peer};
 
 /// How connections are spoken on; one for each worker.
 pub(super) struct Speaker {
@@ -32,15 +34,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A client has that long for the head of its next request; an idle connection is closed after it. Of an
 /// HTTP/2 client only the first request is awaited so: later its pings say that it is there.
 const HEAD: Duration = Duration::from_secs(75);
-/// Largest head of a request, in bytes; beyond it 431.
-const HEAD_SIZE: usize = 64 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 100;
 
 impl Speaker {
     pub(super) fn new(gate: Rc<Gate>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
+        http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE + 8 * 1024);
         let mut http2 = http2::Builder::new(LocalExecutor);
         http2
             .timer(TokioTimer::new())
@@ -74,8 +74,10 @@ impl Speaker {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let service = service_fn(|request| self.answer(request, peer));
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let link = Arc::new(Link::default());
+        let stream = TokioIo::new(Guard::new(stream, Arc::clone(&link)));
+        let service = service_fn(|request| self.answer(request, peer, &link));
+        let connection = self.http1.serve_connection(stream, service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "connection broken");
         }
@@ -105,8 +107,18 @@ impl Speaker {
         &self,
         request: Request<Incoming>,
         peer: Peer,
-    ) -> Result<http::Response<crate::gate::Body>, Infallible> {
-        Ok(self.gate.pass(request, peer).await)
+        link: &Link,
+    ) -> Result<Response<Body>, Infallible> {
+        if request.method().as_str() == STAND_IN_METHOD {
+            return Ok(self.gate.refuse(link.refusal(), peer));
+        }
+        // hyper leaves one where a head asks for another protocol.
+        let may_switch = request.extensions().get::<OnUpgrade>().is_some();
+        let response = self.gate.pass(request, peer).await;
+        if may_switch {
+            link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        Ok(response)
     }
 }
 

@@ -23,6 +23,7 @@ mod rules;
 mod session;
 mod sign_in;
 mod smoke;
+mod smuggling;
 mod states;
 mod stores;
 mod tls;
