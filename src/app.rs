@@ -261,6 +261,7 @@ impl Services {
             portal,
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
+            clock: Clock::system(),
         });
         Ok(Self { sessions, signer, registry, store: store.clone(), shared })
     }

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry;
+
 #[derive(Debug, Parser)]
 #[command(name = "octroi", version, about = ABOUT, disable_help_subcommand = true)]
 struct Cli {
@@ -71,7 +73,9 @@ struct ConfigFile {
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
-    dispatch(Cli::parse()).unwrap_or_else(|error| {
+    let done = dispatch(Cli::parse());
+    telemetry::flush();
+    done.unwrap_or_else(|error| {
         // Whoever read the output has seen enough.
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;

@@ -33,9 +33,6 @@ impl Tag {
     /// Replaces the client's cookies with those that this Caf's backend may see, in one header (RFC 9113
     /// section 8.2.3 lets a client send several).
     pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) {
-        if !headers.contains_key(COOKIE) {
-            return;
-        }
         scratch.clear();
         for value in headers.get_all(COOKIE) {
             self.own_back(value.as_bytes(), scratch);

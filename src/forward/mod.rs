@@ -50,8 +50,8 @@ struct Inner<B> {
     backends: Vec<Backend<B>>,
     max_body: u64,
     idle_timeout: Duration,
-    /// Where values are put together; never held across an await.
-    scratch: RefCell<Vec<u8>>,
+    /// Never held across an await.
+    desk: RefCell<headers::Desk>,
 }
 
 impl<B> Forwarder<B> {
@@ -64,7 +64,7 @@ impl<B> Forwarder<B> {
         let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
         let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, scratch: RefCell::default() }))
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, desk: RefCell::default() }))
     }
 }
 
@@ -76,8 +76,11 @@ where
     /// Forwards one request to the backend of its permit's Caf.
     ///
     /// Dropping the future, or the answer's body before its end, closes the backend's connection.
-    pub async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
-        self.0.forward(admitted).await
+    pub fn forward(
+        &self,
+        admitted: AdmittedRequest<B>,
+    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+        self.0.forward(admitted)
     }
 }
 
@@ -86,29 +89,36 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
+    /// The request is put together before the future is, and boxed: futures within futures would move it at
+    /// every step.
+    fn forward(
+        &self,
+        admitted: AdmittedRequest<B>,
+    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
         let caf = admitted.caf();
-        let blame = |reason| Error::new(caf, reason);
-        let backend = self.backend(caf).ok_or(Reason::NoBackend).map_err(blame)?;
-        let request = self.prepare(backend, admitted).map_err(blame)?;
-        let upload = request.body().progress();
-        let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
-        let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
-        self.give_out(backend, answer, hold).map_err(blame)
+        let prepared = self.prepare(admitted);
+        async move {
+            let blame = |reason| Error::new(caf, reason);
+            let (backend, request) = prepared.map_err(blame)?;
+            let upload = request.body().progress();
+            let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
+            let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
+            self.give_out(backend, answer, hold).map_err(blame)
+        }
     }
 
-    /// What is sent: nothing of it looks at where the client wanted to go.
+    /// What is sent, and to whom: nothing of it looks at where the client wanted to go.
     fn prepare(
         &self,
-        backend: &Backend<B>,
         admitted: AdmittedRequest<B>,
-    ) -> Result<Request<Upload<B>>, Reason> {
+    ) -> Result<(&Backend<B>, Box<Request<Upload<B>>>), Reason> {
+        let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
         let authority = backend.authority().ok_or(Reason::NoBackend)?;
-        let scratch = &mut self.scratch.borrow_mut();
-        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, scratch)?;
-        let mut request = Request::from_parts(head, Upload::new(body, self.max_body)?);
+        let desk = &mut self.desk.borrow_mut();
+        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
+        let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
         if request
             .headers()
             .get(EXPECT)
@@ -116,7 +126,7 @@ where
         {
             upload::hold(&mut request);
         }
-        Ok(request)
+        Ok((backend, request))
     }
 
     /// What the client gets; an answer that is refused is dropped, and its connection with it.
@@ -127,7 +137,7 @@ where
         hold: Hold<B>,
     ) -> Result<Response<BackendBody<B>>, Reason> {
         let (mut head, body) = answer.into_parts();
-        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.scratch.borrow_mut())?;
+        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.desk.borrow_mut().scratch)?;
         Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, self.idle_timeout)))
     }
 }

@@ -14,24 +14,28 @@ mod body;
 mod client;
 mod framing;
 mod ids;
+mod link;
 mod origin;
 mod problem;
 mod reception;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONNECTION};
-use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 pub use body::Body;
 pub use client::Peer;
 pub use framing::Malformed;
+pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
 
 use crate::config::{Config, Rate};
-use crate::domain::{CafCode, NormalPath};
+use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
@@ -54,6 +58,8 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// What lines are dated by: the system's time, also in a rehearsal.
+    pub clock: Clock,
 }
 
 /// The rate limits of this process.
@@ -85,8 +91,10 @@ pub struct Gate {
     ids: Ids,
 }
 
-/// A request at the gate, as far as it has come.
+/// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
+/// than its place.
 struct Arrival {
+    request: Request<Incoming>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
@@ -102,76 +110,86 @@ impl Gate {
     }
 
     /// Answers a request, whatever it is, and logs its line.
-    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn pass(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        link: Option<&Link>,
+    ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
         let request_id = provenance.request_id.clone();
-        let method = request.method().clone();
-        let uri = request.uri().clone();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let version = request.version();
-        let rendering = tongue(request.headers());
+        // hyper leaves one where a head asks for another protocol.
+        let may_switch = request.extensions().get::<OnUpgrade>().is_some();
+        let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = self.admit(request, provenance, &mut line).await;
+        let answer = match self.arrive(request, provenance, link) {
+            Ok(arrival) => self.admit(arrival, &mut line).await,
+            Err(problem) => Err(problem),
+        };
         let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
                 let (code, closes) = (problem.code(), problem.closes());
-                let mut response = problem.respond(rendering, id, &self.shared.portal).map(Body::from);
+                let response = problem.respond(tongue.rendering(), id, &self.shared.portal);
+                let mut response = response.map(Body::from);
                 if closes && version < Version::HTTP_2 {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 (response, Some(code))
             }
         };
-        telemetry::record(&Access {
-            id,
-            method: method.as_str(),
-            path: uri.path(),
-            etat: line.etat,
-            caf: line.caf,
-            status: response.status().as_u16(),
-            code,
-            time: began.elapsed(),
-        });
-        response
+        if let (true, Some(link)) = (may_switch, link) {
+            link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        if telemetry::is_recorded() {
+            telemetry::record(&Access {
+                at_ms: self.shared.clock.now_ms(),
+                id,
+                method: method.as_str(),
+                path: uri.path(),
+                etat: line.etat,
+                caf: line.caf,
+                status: response.status().as_u16(),
+                code,
+                time: began.elapsed(),
+            });
+        }
+        Ok(response)
     }
 
-    /// Answers what came in the place of a request, and logs its line. The connection is closed after it.
-    pub fn refuse(&self, why: Malformed, peer: Peer) -> Response<Body> {
-        let provenance = client::provenance(peer, &HeaderMap::new(), &self.shared.config.server, &self.ids);
-        let id = provenance.request_id.to_str().unwrap_or("-");
-        let limited = self.shared.limits.client.check(&ClientKey::from(provenance.client));
-        let problem = limited.err().map_or_else(|| Problem::from(why), Problem::from);
-        let code = Some(problem.code());
-        let response = problem.respond(Rendering::Json, id, &self.shared.portal).map(Body::from);
-        tracing::debug!(id, %why, "refused unread");
-        let status = response.status().as_u16();
-        let (method, path, time) = ("-", "-", std::time::Duration::ZERO);
-        telemetry::record(&Access { id, method, path, etat: "anonyme", caf: None, status, code, time });
-        response
-    }
-
-    /// The way of a request, in order.
-    async fn admit(
+    /// The way of a request, in order: what needs to know of no session.
+    fn arrive(
         &self,
         request: Request<Incoming>,
         provenance: Provenance,
-        line: &mut Line,
-    ) -> Result<Response<Body>, Problem> {
+        link: Option<&Link>,
+    ) -> Result<Box<Arrival>, Problem> {
         let shared = &*self.shared;
+        if let Some(link) = link.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+            shared.limits.client.check(&ClientKey::from(provenance.client))?;
+            return Err(link.refusal().into());
+        }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
             return Err(Problem::foreign_origin());
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let (session, shown_dead) = self.session(request.headers()).await?;
-        if let Some(session) = &session {
+        Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
+    }
+
+    /// The rest of its way.
+    async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
+        (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        if let Some(session) = &arrival.session {
             line.of(session);
-            shared.limits.session.check(session.id())?;
+            self.shared.limits.session.check(session.id())?;
         }
-        self.receive(request, Arrival { provenance, path, client, session, shown_dead }).await
+        self.receive(arrival).await
     }
 
     /// Who is asking, and whether they show a cookie that no longer lives.
@@ -207,8 +225,33 @@ impl Line {
     }
 }
 
+/// How a problem would be told. Most requests end in none: what they say of it is kept, and read only then.
+enum Tongue {
+    Read(Rendering),
+    /// All that the request says of it: one `Accept`.
+    Unread(HeaderValue),
+}
+
+impl Tongue {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut accepted = headers.get_all(ACCEPT).iter();
+        match (accepted.next(), accepted.next()) {
+            (None, _) => Self::Read(Rendering::Json),
+            (Some(accept), None) if !headers.contains_key(CONTENT_TYPE) => Self::Unread(accept.clone()),
+            _ => Self::Read(read_tongue(headers)),
+        }
+    }
+
+    fn rendering(self) -> Rendering {
+        match self {
+            Self::Read(rendering) => rendering,
+            Self::Unread(accept) => read_tongue(&HeaderMap::from_iter([(ACCEPT, accept)])),
+        }
+    }
+}
+
 /// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
-fn tongue(headers: &HeaderMap) -> Rendering {
+fn read_tongue(headers: &HeaderMap) -> Rendering {
     let names_html = headers
         .get_all(ACCEPT)
         .iter()

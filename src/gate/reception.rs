@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 
 use super::{Arrival, Body, Gate, Problem, Stage};
 use crate::domain::{CafCode, LocalPath, NormalPath};
+use crate::entry::AdmittedRequest;
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 
@@ -16,89 +17,77 @@ const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
-    pub(super) async fn receive(
-        &self,
-        request: Request<Incoming>,
-        arrival: Arrival,
-    ) -> Result<Response<Body>, Problem> {
+    pub(super) async fn receive(&self, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+        let request = &arrival.request;
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
-            (stage, Route::Action(action)) if action.open_to(stage) => {
-                self.visit(action, request, arrival).await
-            }
+            (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
             (Some(Stage::Ready(ready)), Route::Outside) => {
                 let caf = ready.caf();
-                self.forward(caf, request, arrival).await
+                self.forward(caf, arrival).await
             }
             (None, _) => {
                 let problem =
                     if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
-                self.turn(&request, None, problem)
+                self.turn(request, None, problem)
             }
             (Some(stage @ Stage::MustChangePassword(_)), _) => {
-                self.turn(&request, Some(stage), Problem::must_change_password())
+                self.turn(request, Some(stage), Problem::must_change_password())
             }
             (Some(stage @ Stage::MustChooseCaf(_)), _) => {
-                self.turn(&request, Some(stage), Problem::must_choose_caf())
+                self.turn(request, Some(stage), Problem::must_choose_caf())
             }
             (Some(stage @ Stage::MustIdentifyEstablishment(_)), _) => {
-                self.turn(&request, Some(stage), Problem::must_identify_establishment())
+                self.turn(request, Some(stage), Problem::must_identify_establishment())
             }
             (Some(stage @ Stage::Ready(_)), Route::Action(_)) => {
-                self.turn(&request, Some(stage), Problem::not_found())
+                self.turn(request, Some(stage), Problem::not_found())
             }
         }
     }
 
     /// One of the portal's actions.
-    async fn visit(
-        &self,
-        action: Action,
-        request: Request<Incoming>,
-        arrival: Arrival,
-    ) -> Result<Response<Body>, Problem> {
+    async fn visit(&self, action: Action, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+        let Arrival { request, path, client, session, shown_dead, .. } = *arrival;
         if action.tries_a_password(request.method()) {
-            self.shared.limits.login.check(&arrival.client)?;
+            self.shared.limits.login.check(&client)?;
         }
-        if let Some(session) = &arrival.session
+        if let Some(session) = &session
             && action.counts_as_action(request.method())
         {
-            self.act(session, request.headers(), &arrival.path);
+            self.act(session, request.headers(), &path);
         }
-        let visit = Visit {
-            place: arrival.client.to_string(),
-            rendering: Rendering::of(request.headers()),
-            session: arrival.session,
-            shown_dead: arrival.shown_dead,
-        };
-        let response = self.shared.portal.answer(action, &visit, request).await?;
+        let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
+        let visit = Visit { place, rendering, session, shown_dead };
+        // Boxed, so that the way of those who are only forwarded has no place for it.
+        let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
-    async fn forward(
-        &self,
-        caf: CafCode,
-        request: Request<Incoming>,
-        arrival: Arrival,
-    ) -> Result<Response<Body>, Problem> {
-        let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
-        let mut named = request.headers().get_all(X_CAF_CODE).iter();
-        if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
-            return Err(Problem::other_caf(self.shared.config.caf(caf)));
-        }
-        let permit = self.shared.gatekeeper.admit(session, &arrival.path)?;
-        self.act(session, request.headers(), &arrival.path);
-        let escorted = permit.escort(request, arrival.provenance);
-        match self.forwarder.forward(escorted).await {
+    async fn forward(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+        let admitted = self.permit(caf, arrival)?;
+        match self.forwarder.forward(admitted).await {
             Ok(response) => Ok(response.map(Body::from)),
             Err(error) => {
                 tracing::warn!(%caf, %error, "a backend did not answer");
                 Err(Problem::of_backend(&error, &self.shared.config))
             }
         }
+    }
+
+    fn permit(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<AdmittedRequest<Incoming>, Problem> {
+        let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
+        let headers = arrival.request.headers();
+        let mut named = headers.get_all(X_CAF_CODE).iter();
+        if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
+            return Err(Problem::other_caf(self.shared.config.caf(caf)));
+        }
+        let permit = self.shared.gatekeeper.admit(session, &arrival.path)?;
+        self.act(session, headers, &arrival.path);
+        Ok(permit.escort(arrival.request, arrival.provenance))
     }
 
     /// Idle time is back to full, unless it is a page that asks by itself (rule 6).

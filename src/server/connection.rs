@@ -1,25 +1,21 @@
 //! One connection, from its first byte to its last.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::http1::{Guard, HEAD_SIZE, Link, STAND_IN_METHOD};
-use crate::gate::{Body, Gate, Peer};
+use super::graceful::Watcher;
+use super::http1::{Guard, HEAD_SIZE};
+use crate::gate::{Gate, Link, Peer};
 
 /// How connections are spoken on; one for each worker.
 pub(super) struct Speaker {
@@ -72,13 +68,13 @@ impl Speaker {
 
     async fn speak_http1<S>(&self, stream: S, peer: Peer, watcher: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let link = Arc::new(Link::default());
         let stream = TokioIo::new(Guard::new(stream, Arc::clone(&link)));
-        let service = service_fn(|request| self.answer(request, peer, &link));
-        let connection = self.http1.serve_connection(stream, service);
-        if let Err(error) = watcher.watch(connection).await {
+        let service = service_fn(|request| self.gate.pass(request, peer, Some(&link)));
+        let connection = self.http1.serve_connection(stream, service).with_upgrades();
+        if let Err(error) = watcher.watch(connection, |connection| connection.graceful_shutdown()).await {
             tracing::debug!(%error, "connection broken");
         }
     }
@@ -92,33 +88,16 @@ impl Speaker {
         let service = service_fn(move |request| {
             began.set(true);
             let gate = Rc::clone(&gate);
-            async move { Ok::<_, Infallible>(gate.pass(request, peer).await) }
+            async move { gate.pass(request, peer, None).await }
         });
-        let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service));
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        let connection = watcher.watch(connection, |connection| connection.graceful_shutdown());
         tokio::select! {
             ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "connection broken");
             },
             () = silence(&asked) => tracing::debug!("no request came in time"),
         }
-    }
-
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: Peer,
-        link: &Link,
-    ) -> Result<Response<Body>, Infallible> {
-        if request.method().as_str() == STAND_IN_METHOD {
-            return Ok(self.gate.refuse(link.refusal(), peer));
-        }
-        // hyper leaves one where a head asks for another protocol.
-        let may_switch = request.extensions().get::<OnUpgrade>().is_some();
-        let response = self.gate.pass(request, peer).await;
-        if may_switch {
-            link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
-        }
-        Ok(response)
     }
 }
 

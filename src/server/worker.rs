@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
 use super::Listeners;
 use super::connection::Speaker;
+use super::graceful::Graceful;
 use crate::gate::{Gate, Shared};
 
 /// The threads that serve requests.
@@ -77,7 +77,7 @@ impl Worker {
 
     async fn work(self) {
         let speaker = Rc::new(Speaker::new(Rc::new(Gate::new(self.shared)), self.tls));
-        let graceful = Rc::new(GracefulShutdown::new());
+        let graceful = Rc::new(Graceful::new());
         let accepting: Vec<_> = self
             .listeners
             .into_iter()
@@ -101,7 +101,7 @@ impl Worker {
 }
 
 /// Accepts connections until it is aborted.
-async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<GracefulShutdown>) {
+async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<Graceful>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener could not start"),

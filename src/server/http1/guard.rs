@@ -12,8 +12,7 @@ use tokio::time::Sleep;
 use super::STAND_IN;
 use super::chunks::Chunks;
 use super::head::{Head, Length, Reader};
-use super::link::{Link, Switch};
-use crate::gate::Malformed;
+use crate::gate::{Link, Malformed, Switch};
 
 /// A client's connection, as hyper sees it.
 ///

@@ -2,8 +2,7 @@
 
 use http::Uri;
 
-use super::STAND_IN_METHOD;
-use crate::gate::Malformed;
+use crate::gate::{Malformed, STAND_IN_METHOD};
 
 /// Largest head, in bytes; beyond it 431.
 pub(in crate::server) const HEAD_SIZE: usize = 64 * 1024;

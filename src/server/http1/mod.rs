@@ -16,15 +16,11 @@
 mod chunks;
 mod guard;
 mod head;
-mod link;
 #[cfg(test)]
 mod tests;
 
 pub(super) use guard::Guard;
 pub(super) use head::HEAD_SIZE;
-pub(super) use link::Link;
 
-/// The method of the request that stands for a refused one; the guard refuses it from clients.
-pub(super) const STAND_IN_METHOD: &str = "x-octroi-refused";
-/// The request that stands for a refused one.
+/// The request that stands for a refused one; its method is `gate::STAND_IN_METHOD`.
 const STAND_IN: &[u8] = b"x-octroi-refused / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";

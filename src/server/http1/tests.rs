@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::Guard;
 use super::chunks::Chunks;
 use super::head::{Head, Length, Reader};
-use super::{Guard, Link, STAND_IN_METHOD};
-use crate::gate::Malformed;
+use crate::gate::{Link, Malformed, STAND_IN_METHOD};
 
 fn read(head: &str) -> Result<Option<Head>, Malformed> {
     Reader::default().read(head.as_bytes())
