@@ -5,7 +5,7 @@
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
-//! back, `body` carries the answer's body and gives the connection back. The backend is looked up
+//! back, `body` carries the answer's body and gives the connection back; `switch` opens WebSockets. The backend is looked up
 //! by the permit alone.
 
 mod answer;
@@ -16,6 +16,7 @@ mod error;
 mod headers;
 mod names;
 mod pool;
+mod switch;
 mod upload;
 mod wire;
 
@@ -40,6 +41,7 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.

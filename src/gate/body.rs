@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
+use super::tunnel::EventStream;
 use crate::forward::{BackendBody, BoxError};
 
 /// A response's body.
@@ -15,6 +16,8 @@ pub enum Body {
     Own(Full<Bytes>),
     /// What a backend sends.
     Backend(BackendBody),
+    /// What a backend sends for as long as the session lives.
+    Events(Box<EventStream>),
 }
 
 impl From<Full<Bytes>> for Body {
@@ -40,6 +43,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Own(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
             Self::Backend(stream) => Pin::new(stream).poll_frame(context),
+            Self::Events(stream) => Pin::new(stream).poll_frame(context),
         }
     }
 
@@ -47,6 +51,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.is_end_stream(),
             Self::Backend(stream) => stream.is_end_stream(),
+            Self::Events(stream) => stream.is_end_stream(),
         }
     }
 
@@ -54,6 +59,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.size_hint(),
             Self::Backend(stream) => stream.size_hint(),
+            Self::Events(stream) => stream.size_hint(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use http::header::HOST;
 use http::{Method, Request, Version};
 
+use super::tunnel;
 use crate::domain::{InvalidPath, NormalPath};
 
 /// Why a request is refused before it means anything. Whose fault: the client's; trying again is useless.
@@ -23,14 +24,15 @@ pub enum Malformed {
     /// The head is too long, or has too many fields.
     #[error("head: too long")]
     HeadTooLarge,
-    /// `CONNECT` or `TRACE`.
+    /// `CONNECT` (but for a WebSocket over HTTP/2) or `TRACE`.
     #[error("method: not served here")]
     Method,
 }
 
 /// Reads the path that decisions are made on, and refuses what could be read in two ways.
 pub(super) fn read<B>(request: &Request<B>) -> Result<NormalPath, Malformed> {
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    let is_tunnel = *request.method() == Method::CONNECT && !tunnel::is_extended_connect(request);
+    if is_tunnel || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
     check_host(request)?;

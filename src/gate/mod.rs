@@ -18,6 +18,7 @@ mod link;
 mod origin;
 mod problem;
 mod reception;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 pub use body::Body;
@@ -33,6 +33,7 @@ pub use client::Peer;
 pub use framing::Malformed;
 pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
+pub use tunnel::{EventStream, Tunnels};
 
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
@@ -68,6 +69,7 @@ pub struct Limits {
     client: RateLimiter<ClientKey>,
     session: RateLimiter<SessionId>,
     login: RateLimiter<ClientKey>,
+    tunnels: Arc<tunnel::Seats>,
 }
 
 impl Limits {
@@ -80,6 +82,7 @@ impl Limits {
             client: of(limits.per_client),
             session: of(limits.per_session),
             login: of(limits.login_per_client),
+            tunnels: Gate::seats(limits),
         }
     }
 }
@@ -88,6 +91,7 @@ impl Limits {
 pub struct Gate {
     shared: Arc<Shared>,
     forwarder: Forwarder,
+    tunnels: Tunnels,
     ids: Ids,
 }
 
@@ -106,7 +110,7 @@ impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, ids: Ids::new() }
+        Self { shared, forwarder, tunnels: Tunnels::new(), ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
@@ -121,8 +125,7 @@ impl Gate {
         let request_id = provenance.request_id.clone();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let version = request.version();
-        // hyper leaves one where a head asks for another protocol.
-        let may_switch = request.extensions().get::<OnUpgrade>().is_some();
+        let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
         let answer = match self.arrive(request, provenance, link) {

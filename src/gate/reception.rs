@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::tunnel::{self, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Stage};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
+use crate::forward::{self, BackendBody};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 
@@ -26,6 +29,9 @@ impl Gate {
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
             (Some(Stage::Ready(ready)), Route::Outside) => {
                 let caf = ready.caf();
+                if tunnel::is_handshake(&arrival.request) {
+                    return Box::pin(self.switch(caf, arrival)).await;
+                }
                 self.forward(caf, arrival).await
             }
             (None, _) => {
@@ -68,17 +74,35 @@ impl Gate {
 
     /// To the backend of the session's Caf, and to no other (rule 8).
     async fn forward(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+        let session = arrival.session.clone();
         let admitted = self.permit(caf, arrival)?;
-        match self.forwarder.forward(admitted).await {
-            Ok(response) => Ok(response.map(Body::from)),
-            Err(error) => {
-                tracing::warn!(%caf, %error, "a backend did not answer");
-                Err(Problem::of_backend(&error, &self.shared.config))
-            }
+        match (self.forwarder.forward(admitted).await, session) {
+            (Ok(response), Some(session)) => Ok(self.carry(response, &session)),
+            (Ok(response), None) => Ok(response.map(Body::from)),
+            (Err(error), _) => Err(self.blame(caf, &error)),
         }
     }
 
-    fn permit(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<AdmittedRequest<Incoming>, Problem> {
+    /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
+    pub(super) fn carry(&self, response: Response<BackendBody>, session: &Arc<Session>) -> Response<Body> {
+        if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
+            return response.map(Body::from);
+        }
+        let life = Life::new(&self.shared, session);
+        response.map(|stream| Body::Events(Box::new(EventStream::new(stream, life))))
+    }
+
+    /// What a backend's failure is to the client, and its line for the operator.
+    pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
+        tracing::warn!(%caf, %error, "a backend did not answer");
+        Problem::of_backend(error, &self.shared.config)
+    }
+
+    pub(super) fn permit(
+        &self,
+        caf: CafCode,
+        arrival: Box<Arrival>,
+    ) -> Result<AdmittedRequest<Incoming>, Problem> {
         let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();
@@ -92,10 +116,14 @@ impl Gate {
 
     /// Idle time is back to full, unless it is a page that asks by itself (rule 6).
     fn act(&self, session: &Arc<Session>, headers: &HeaderMap, path: &NormalPath) {
-        let passive = &self.shared.config.session.passive_paths;
-        if !is_sub_resource(headers) && !passive.iter().any(|prefix| path.is_under(prefix)) {
+        if !is_sub_resource(headers) && !self.is_passive(path) {
             self.shared.sessions.act(session);
         }
+    }
+
+    /// Whether pages poll there by themselves.
+    pub(super) fn is_passive(&self, path: &NormalPath) -> bool {
+        self.shared.config.session.passive_paths.iter().any(|prefix| path.is_under(prefix))
     }
 
     /// A person is led to the page that their state calls for; a program is told the problem.

@@ -46,7 +46,8 @@ impl Speaker {
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(100)
             .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20));
+            .keep_alive_timeout(Duration::from_secs(20))
+            .enable_connect_protocol();
         Self { gate, tls: tls.map(TlsAcceptor::from), http1, http2 }
     }
 

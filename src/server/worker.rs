@@ -76,7 +76,8 @@ impl Worker {
     }
 
     async fn work(self) {
-        let speaker = Rc::new(Speaker::new(Rc::new(Gate::new(self.shared)), self.tls));
+        let gate = Rc::new(Gate::new(self.shared));
+        let speaker = Rc::new(Speaker::new(Rc::clone(&gate), self.tls));
         let graceful = Rc::new(Graceful::new());
         let accepting: Vec<_> = self
             .listeners
@@ -92,13 +93,23 @@ impl Worker {
             let _ = task.await;
         }
         let timeout = order.map_or(Duration::ZERO, |order| order.timeout);
-        if let Some(graceful) = Rc::into_inner(graceful)
-            && tokio::time::timeout(timeout, graceful.shutdown()).await.is_err()
-        {
-            tracing::warn!("requests under way were cut at the end of server.drain_timeout");
+        let ended = async {
+            if let Some(graceful) = Rc::into_inner(graceful) {
+                graceful.shutdown().await;
+            }
+            gate.tunnels().ended().await;
+        };
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            let tunnels = gate.tunnels().count();
+            tracing::warn!(tunnels, "requests under way were cut at the end of server.drain_timeout");
+            gate.tunnels().close();
+            let _ = tokio::time::timeout(FAREWELL, gate.tunnels().ended()).await;
         }
     }
 }
+
+/// How long tunnels have to tell both their sides that they are closed.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Accepts connections until it is aborted.
 async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<Graceful>) {

@@ -27,3 +27,4 @@ mod smuggling;
 mod states;
 mod stores;
 mod tls;
+mod tunnels;
