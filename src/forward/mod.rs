@@ -14,6 +14,7 @@ mod body;
 mod cookies;
 mod error;
 mod headers;
+mod interim;
 mod names;
 mod pool;
 mod switch;
@@ -23,6 +24,7 @@ mod wire;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::interim::Teller;
 pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
@@ -82,7 +85,16 @@ where
         &self,
         admitted: AdmittedRequest<B>,
     ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
-        self.0.forward(admitted)
+        self.0.forward(admitted, None)
+    }
+
+    /// The same, with someone who takes interim answers (1xx) to the client.
+    pub fn forward_telling(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+        self.0.forward(admitted, teller)
     }
 }
 
@@ -96,9 +108,10 @@ where
     fn forward(
         &self,
         admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
     ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
         let caf = admitted.caf();
-        let prepared = self.prepare(admitted);
+        let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
             let (backend, request) = prepared.map_err(blame)?;
@@ -113,6 +126,7 @@ where
     fn prepare(
         &self,
         admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
     ) -> Result<(&Backend<B>, Box<Request<Upload<B>>>), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
@@ -121,13 +135,10 @@ where
         let desk = &mut self.desk.borrow_mut();
         headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
-        if request
-            .headers()
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        {
-            upload::hold(&mut request);
-        }
+        let expects = request.headers().get(EXPECT);
+        let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let opening = if expects { upload::hold(&mut request) } else { None };
+        interim::listen(&mut request, opening, teller);
         Ok((backend, request))
     }
 
@@ -173,7 +184,7 @@ where
     /// As [`forward`](Forwarder::forward), which costs an allocation less.
     fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.forward(admitted).await })
+        Box::pin(async move { inner.forward(admitted, None).await })
     }
 }
 

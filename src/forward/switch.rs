@@ -74,7 +74,7 @@ where
             request.headers_mut().insert(SEC_WEBSOCKET_KEY, key.clone());
             request.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
         }
-        let (backend, mut request) = self.prepare(permit.escort(request, from))?;
+        let (backend, mut request) = self.prepare(permit.escort(request, from), None)?;
         ask(&mut request);
         let (mut answer, lease) = backend.exchange(request, None).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {

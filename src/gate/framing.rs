@@ -29,14 +29,18 @@ pub enum Malformed {
     Method,
 }
 
-/// Reads the path that decisions are made on, and refuses what could be read in two ways.
-pub(super) fn read<B>(request: &Request<B>) -> Result<NormalPath, Malformed> {
+/// Reads the path that decisions are made on, and refuses what could be read in two ways; `None` where the request
+/// is about the server as a whole (`OPTIONS *`, RFC 9110 section 9.3.7).
+pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malformed> {
     let is_tunnel = *request.method() == Method::CONNECT && !tunnel::is_extended_connect(request);
     if is_tunnel || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
     check_host(request)?;
-    Ok(NormalPath::parse(request.uri().path())?)
+    if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        return Ok(None);
+    }
+    Ok(Some(NormalPath::parse(request.uri().path())?))
 }
 
 /// The host is said once or, by `Host` and by the target's authority, twice alike.
@@ -63,7 +67,7 @@ fn is_host(host: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn get(uri: &str, hosts: &[&str]) -> Result<NormalPath, Malformed> {
+    fn get(uri: &str, hosts: &[&str]) -> Result<Option<NormalPath>, Malformed> {
         let mut request = Request::builder().uri(uri);
         for host in hosts {
             request = request.header(HOST, *host);
@@ -112,5 +116,7 @@ mod tests {
     #[test]
     fn the_whole_server_is_no_path() {
         assert_eq!(get("*", &["a"]), Err(Malformed::Path(InvalidPath::NotAbsolute)));
+        let options = Request::options("*").header(HOST, "a").body(()).expect("a request");
+        assert_eq!(read(&options), Ok(None));
     }
 }

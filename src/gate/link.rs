@@ -1,9 +1,11 @@
 //! What a connection's guard and the service on it tell each other.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
 
 use super::Malformed;
+use crate::forward::Teller;
 
 /// The method of the request that stands for a refused one; the guard refuses it from clients.
 pub const STAND_IN_METHOD: &str = "x-octroi-refused";
@@ -13,6 +15,12 @@ pub const STAND_IN_METHOD: &str = "x-octroi-refused";
 pub struct Link {
     refusal: Mutex<Option<Malformed>>,
     switch: AtomicU8,
+    /// What the client is to be told before its answer, and whether there is any of it.
+    interim: Mutex<Vec<u8>>,
+    has_interim: AtomicBool,
+    /// Whether the client took all that was sent so far.
+    is_flushed: AtomicBool,
+    connection: Mutex<Option<Waker>>,
 }
 
 /// What became of a request that asked for another protocol.
@@ -30,13 +38,32 @@ pub enum Switch {
 impl Link {
     /// Why the request that a stand-in stands for is refused.
     pub fn refusal(&self) -> Malformed {
-        let refusal = *self.refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let refusal = *self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.unwrap_or(Malformed::Head("refused"))
     }
 
     /// The next stand-in is for a request that is refused so.
     pub fn refuse(&self, why: Malformed) {
-        *self.refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// What is to be sent before anything else that comes.
+    pub fn interim(&self) -> Option<Vec<u8>> {
+        // Almost always there is nothing: the lock is not worth it then.
+        self.has_interim.load(Ordering::Acquire).then(|| {
+            self.has_interim.store(false, Ordering::Release);
+            std::mem::take(&mut *self.interim.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+
+    /// The connection has sent all it had, or has not; its task is woken by the next interim answer.
+    pub fn flushed(&self, is_flushed: bool) {
+        self.is_flushed.store(is_flushed, Ordering::Release);
+    }
+
+    /// Who is woken by an interim answer.
+    pub fn wakes(&self, task: &Waker) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
     }
 
     /// Whether the answer that is about to be given out changes the protocol.
@@ -56,6 +83,20 @@ impl Link {
             0 => Switch::Undecided,
             1 => Switch::Refused,
             _ => Switch::Done,
+        }
+    }
+}
+
+impl Teller for Link {
+    /// Only where all was sent: an interim answer must not come in the middle of the answer before it. It is
+    /// a hint, and can be done without.
+    fn tell(&self, interim: Vec<u8>) {
+        if self.is_flushed.load(Ordering::Acquire) {
+            self.interim.lock().unwrap_or_else(PoisonError::into_inner).extend(interim);
+            self.has_interim.store(true, Ordering::Release);
+            if let Some(task) = &*self.connection.lock().unwrap_or_else(PoisonError::into_inner) {
+                task.wake_by_ref();
+            }
         }
     }
 }

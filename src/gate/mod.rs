@@ -15,6 +15,7 @@ mod client;
 mod framing;
 mod ids;
 mod link;
+mod options;
 mod origin;
 mod problem;
 mod reception;
@@ -38,7 +39,7 @@ pub use tunnel::{EventStream, Tunnels};
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
-use crate::forward::Forwarder;
+use crate::forward::{Forwarder, Teller};
 use crate::limits::{ClientKey, RateLimiter};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
@@ -104,6 +105,8 @@ struct Arrival {
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// Who can tell the client something before its answer.
+    teller: Option<Arc<dyn Teller>>,
 }
 
 impl Gate {
@@ -118,7 +121,7 @@ impl Gate {
         &self,
         request: Request<Incoming>,
         peer: Peer,
-        link: Option<&Link>,
+        link: Option<&Arc<Link>>,
     ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
@@ -129,7 +132,8 @@ impl Gate {
         let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
         let answer = match self.arrive(request, provenance, link) {
-            Ok(arrival) => self.admit(arrival, &mut line).await,
+            Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
+            Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
         let id = request_id.to_str().unwrap_or("-");
@@ -164,13 +168,13 @@ impl Gate {
         Ok(response)
     }
 
-    /// The way of a request, in order: what needs to know of no session.
+    /// The way of a request, in order: what needs to know of no session. `None` where it asks about the server.
     fn arrive(
         &self,
         request: Request<Incoming>,
         provenance: Provenance,
-        link: Option<&Link>,
-    ) -> Result<Box<Arrival>, Problem> {
+        link: Option<&Arc<Link>>,
+    ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
         if let Some(link) = link.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
             shared.limits.client.check(&ClientKey::from(provenance.client))?;
@@ -182,7 +186,11 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
+        let told = link.filter(|_| request.version() == Version::HTTP_11);
+        let teller = told.map(|link| Arc::clone(link) as Arc<dyn Teller>);
+        let arrival =
+            |path| Arrival { request, provenance, path, client, session: None, shown_dead: false, teller };
+        Ok(path.map(|path| Box::new(arrival(path))))
     }
 
     /// The rest of its way.

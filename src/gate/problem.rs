@@ -15,6 +15,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
+pub(super) use sources::METHODS;
+
 use crate::portal::{Complaint, Page, Portal, Rendering, french};
 
 /// What went wrong with a request, as its client will read it.

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::tunnel::{self, EventStream, Life};
-use super::{Arrival, Body, Gate, Problem, Stage};
+use super::{Arrival, Body, Gate, Problem, Stage, options};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
 use crate::forward::{self, BackendBody};
@@ -20,7 +20,7 @@ const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
-    pub(super) async fn receive(&self, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
         let request = &arrival.request;
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
@@ -29,6 +29,9 @@ impl Gate {
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
             (Some(Stage::Ready(ready)), Route::Outside) => {
                 let caf = ready.caf();
+                if options::ends_here(&mut arrival.request) {
+                    return Ok(options::answer());
+                }
                 if tunnel::is_handshake(&arrival.request) {
                     return Box::pin(self.switch(caf, arrival)).await;
                 }
@@ -73,10 +76,10 @@ impl Gate {
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
-    async fn forward(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let session = arrival.session.clone();
+    async fn forward(&self, caf: CafCode, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+        let (session, teller) = (arrival.session.clone(), arrival.teller.take());
         let admitted = self.permit(caf, arrival)?;
-        match (self.forwarder.forward(admitted).await, session) {
+        match (self.forwarder.forward_telling(admitted, teller).await, session) {
             (Ok(response), Some(session)) => Ok(self.carry(response, &session)),
             (Ok(response), None) => Ok(response.map(Body::from)),
             (Err(error), _) => Err(self.blame(caf, &error)),

@@ -28,3 +28,4 @@ mod states;
 mod stores;
 mod tls;
 mod tunnels;
+mod wire;

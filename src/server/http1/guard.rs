@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,6 +25,10 @@ pub(in crate::server) struct Guard<S> {
     /// What hyper has not got yet, of which the first `cleared` bytes are judged.
     held: Vec<u8>,
     cleared: usize,
+    /// What is left of what comes before anything that hyper writes.
+    first: Vec<u8>,
+    /// The connection's task, as the link knows it.
+    task: Option<Waker>,
     farewell: Option<Pin<Box<Sleep>>>,
 }
 
@@ -60,7 +64,7 @@ const EARLY: usize = 64 * 1024;
 impl<S> Guard<S> {
     pub(in crate::server) fn new(stream: S, link: Arc<Link>) -> Self {
         let at = At::Head(Reader::default());
-        Self { stream, link, at, held: Vec::new(), cleared: 0, farewell: None }
+        Self { stream, link, at, held: Vec::new(), cleared: 0, first: Vec::new(), task: None, farewell: None }
     }
 
     /// Judges what was held back together with `new`, or `new` where it lies; returns how many bytes
@@ -251,13 +255,40 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Guard<S> {
+    /// Writes interim answers, which came where an answer may begin.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(interim) = self.link.interim() {
+            self.first.extend(interim);
+        }
+        while !self.first.is_empty() {
+            let size = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.first))?;
+            if size == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            self.first.drain(..size);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.link.flushed(false);
+        ready!(self.poll_first(cx))?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // hyper flushes once it has written all: whatever comes next begins an answer, or goes on with a body.
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            self.link.wakes(cx.waker());
+        }
+        ready!(self.poll_first(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.link.flushed(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -275,6 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.link.flushed(false);
+        ready!(self.poll_first(cx))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
