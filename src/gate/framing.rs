@@ -1,7 +1,7 @@
 //! One reading of a request: its path, its host, its method.
 
 use http::header::HOST;
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 
 use super::tunnel;
 use crate::domain::{InvalidPath, NormalPath};
@@ -36,6 +36,9 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malfor
     if is_tunnel || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
+    if request.version() == Version::HTTP_2 && request.headers().values().any(is_padded) {
+        return Err(Malformed::Head("a value with blanks around it"));
+    }
     check_host(request)?;
     if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return Ok(None);
@@ -43,9 +46,15 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malfor
     Ok(Some(NormalPath::parse(request.uri().path())?))
 }
 
+/// RFC 9113 section 8.2.1: HTTP/1.1, in which the request is forwarded, would read such a value without the blanks.
+fn is_padded(value: &HeaderValue) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
+}
+
 /// The host is said once or, by `Host` and by the target's authority, twice alike.
 fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
-    let mut hosts = request.headers().get_all(HOST).iter().map(http::HeaderValue::as_bytes);
+    let mut hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
     let (first, second) = (hosts.next(), hosts.next());
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = match (first, authority) {

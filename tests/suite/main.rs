@@ -13,6 +13,7 @@ mod caf;
 mod calendar;
 mod forgotten;
 mod forwarding;
+mod http2;
 mod led;
 mod limits;
 mod operations;
