@@ -216,7 +216,7 @@ fn events() -> Script {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n");
         for number in 1.. {
             let event = format!("data: {number}\n\n");
-            if write!(stream, "{:x}\r\n{event}\r\n", event.len()).is_err() {
+            if stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).is_err() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

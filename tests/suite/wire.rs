@@ -165,7 +165,8 @@ fn events_come_as_they_are_sent() {
     world.caf921.script(Arc::new(move |_, stream| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
         for number in 1..=3 {
-            let _ = write!(stream, "data: {number}\n\n");
+            // At once: what comes in pieces goes on in pieces.
+            let _ = stream.write_all(format!("data: {number}\n\n").as_bytes());
             let _ = wait.lock().unwrap().recv();
         }
         Then::Close
