@@ -121,7 +121,7 @@ impl Gate {
         &self,
         request: Request<Incoming>,
         peer: Peer,
-        link: Option<&Arc<Link>>,
+        connection: Option<&Arc<Link>>,
     ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
@@ -131,7 +131,7 @@ impl Gate {
         let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = match self.arrive(request, provenance, link) {
+        let answer = match self.arrive(request, provenance, connection) {
             Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
             Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
@@ -149,8 +149,8 @@ impl Gate {
                 (response, Some(code))
             }
         };
-        if let (true, Some(link)) = (may_switch, link) {
-            link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        if let (true, Some(connection)) = (may_switch, connection) {
+            connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
         if telemetry::is_recorded() {
             telemetry::record(&Access {
@@ -173,12 +173,12 @@ impl Gate {
         &self,
         request: Request<Incoming>,
         provenance: Provenance,
-        link: Option<&Arc<Link>>,
+        connection: Option<&Arc<Link>>,
     ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
-        if let Some(link) = link.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+        if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
             shared.limits.client.check(&ClientKey::from(provenance.client))?;
-            return Err(link.refusal().into());
+            return Err(connection.refusal().into());
         }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
@@ -186,8 +186,8 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let told = link.filter(|_| request.version() == Version::HTTP_11);
-        let teller = told.map(|link| Arc::clone(link) as Arc<dyn Teller>);
+        let told = connection.filter(|_| request.version() == Version::HTTP_11);
+        let teller = told.map(|connection| Arc::clone(connection) as Arc<dyn Teller>);
         let arrival =
             |path| Arrival { request, provenance, path, client, session: None, shown_dead: false, teller };
         Ok(path.map(|path| Box::new(arrival(path))))

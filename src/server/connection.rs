@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::http1::UpgradeableConnection;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -75,7 +76,7 @@ impl Speaker {
         let stream = TokioIo::new(Guard::new(stream, Arc::clone(&link)));
         let service = service_fn(|request| self.gate.pass(request, peer, Some(&link)));
         let connection = self.http1.serve_connection(stream, service).with_upgrades();
-        if let Err(error) = watcher.watch(connection, |connection| connection.graceful_shutdown()).await {
+        if let Err(error) = watcher.watch(connection, UpgradeableConnection::graceful_shutdown).await {
             tracing::debug!(%error, "connection broken");
         }
     }
@@ -92,7 +93,7 @@ impl Speaker {
             async move { gate.pass(request, peer, None).await }
         });
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        let connection = watcher.watch(connection, |connection| connection.graceful_shutdown());
+        let connection = watcher.watch(connection, http2::Connection::graceful_shutdown);
         tokio::select! {
             ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "connection broken");

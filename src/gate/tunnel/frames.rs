@@ -86,11 +86,11 @@ mod tests {
         match size {
             0..126 => bytes.push(mask | u8::try_from(size).expect("small")),
             126..65_536 => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend(u16::try_from(size).expect("fits").to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((size as u64).to_be_bytes());
             }
         }

@@ -31,6 +31,7 @@ enum At {
     Value,
     LineLf,
     EndLf,
+    End,
 }
 
 impl Chunks {
@@ -53,7 +54,7 @@ impl Chunks {
             }
             used += 1;
             match self.step(*byte) {
-                Some(At::EndLf) if *byte == b'\n' => return Ok((used, true)),
+                Some(At::End) => return Ok((used, true)),
                 Some(next) => self.at = next,
                 None => return Err(Malformed::Head("chunks that cannot be read")),
             }
@@ -81,7 +82,7 @@ impl Chunks {
             (At::Value, b'\r') => At::LineLf,
             (At::Value, text) if is_text(text) => self.spend(At::Value)?,
             (At::LineLf, b'\n') => At::LineStart,
-            (At::EndLf, b'\n') => At::EndLf,
+            (At::EndLf, b'\n') => At::End,
             _ => return None,
         })
     }

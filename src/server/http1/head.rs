@@ -35,8 +35,8 @@ pub(super) struct Reader {
     line: usize,
     /// Up to where it is known to hold text alone.
     at: usize,
-    has_target: bool,
-    is_http_10: bool,
+    /// The version's last digit, once the request line is read.
+    minor: Option<u8>,
     fields: usize,
     length: Option<u64>,
     is_chunked: bool,
@@ -62,7 +62,7 @@ impl Reader {
             if self.at > HEAD_SIZE {
                 return Err(Malformed::HeadTooLarge);
             }
-            if self.has_target {
+            if self.minor.is_some() {
                 if line.is_empty() {
                     return self.end().map(Some);
                 }
@@ -76,9 +76,9 @@ impl Reader {
 
     fn wait(&self, size: usize) -> Result<Option<Head>, Malformed> {
         match size {
-            HEAD_SIZE.. if self.has_target => Err(Malformed::HeadTooLarge),
+            HEAD_SIZE.. if self.minor.is_some() => Err(Malformed::HeadTooLarge),
             // Longer than the longest target with a method and a version.
-            _ if !self.has_target && size - self.line > TARGET_SIZE + 64 => Err(Malformed::TargetTooLong),
+            _ if self.minor.is_none() && size - self.line > TARGET_SIZE + 64 => Err(Malformed::TargetTooLong),
             _ => Ok(None),
         }
     }
@@ -102,15 +102,14 @@ impl Reader {
         if !is_method || method == STAND_IN_METHOD.as_bytes() {
             return Err(SHAPE);
         }
-        self.is_http_10 = match version {
-            b"HTTP/1.1" => false,
-            b"HTTP/1.0" => true,
+        self.minor = match version {
+            b"HTTP/1.1" => Some(1),
+            b"HTTP/1.0" => Some(0),
             _ => return Err(SHAPE),
         };
         if target.len() > TARGET_SIZE {
             return Err(Malformed::TargetTooLong);
         }
-        self.has_target = true;
         self.may_switch = method == b"CONNECT";
         if is_target(target) { Ok(()) } else { Err(Malformed::Head("no target")) }
     }
@@ -126,14 +125,14 @@ impl Reader {
             return Err(Malformed::HeadTooLarge);
         }
         match name.len() {
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.may_switch |= !self.is_http_10,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.may_switch |= self.minor != Some(0),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = read_length(value.trim_ascii()).filter(|_| self.length.is_none());
                 self.length = Some(length.ok_or(Malformed::Head("no length, or several"))?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 let is_plain = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                if !is_plain || self.is_chunked || self.is_http_10 {
+                if !is_plain || self.is_chunked || self.minor == Some(0) {
                     return Err(Malformed::Head("a transfer coding other than chunked"));
                 }
                 self.is_chunked = true;

@@ -153,7 +153,7 @@ async fn serve(pieces: &[&[u8]]) -> (Vec<String>, String) {
         let _ = client.read_to_end(&mut answers).await;
         String::from_utf8_lossy(&answers).into_owned()
     };
-    let (answers, _) = tokio::join!(talk, async move { drop(connection.await) });
+    let (answers, ()) = tokio::join!(talk, async move { drop(connection.await) });
     let seen = seen.lock().expect("no panic").clone();
     (seen, answers)
 }
