@@ -154,8 +154,8 @@ fn status(block: &[u8]) -> u16 {
             std::str::from_utf8(&text[..usize::from(*size)]).unwrap().parse().unwrap()
         }
         [_, size, text @ ..] => {
-            let bits: String =
-                text[..usize::from(size & 0x7f)].iter().map(|byte| format!("{byte:08b}")).collect();
+            let bytes = &text[..usize::from(size & 0x7f)];
+            let bits = bytes.iter().map(|byte| format!("{byte:08b}")).collect::<Vec<_>>().concat();
             let (mut digits, mut bits) = (0, bits.as_str());
             for _ in 0..3 {
                 let short = u16::from_str_radix(&bits[..5], 2).unwrap();

@@ -4,9 +4,10 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::harness::backend::{Received, Script, Then, answer, respond};
 use crate::harness::client::{Client, Response, connect, find, read_response};
@@ -327,7 +328,7 @@ fn what_is_sent_before_the_answer_belongs_to_the_tunnel_or_to_the_next_request()
     let client = world.admitted();
     let mut early = handshake(&world.gateway, &client, "/ws", "");
     early.extend_from_slice(&[0x81, 0x83, 0, 0, 0, 0, b't', 0xc3, 0xb4]);
-    let mut socket = ask(&world.gateway, &early).ok().expect("a tunnel").1;
+    let mut socket = ask(&world.gateway, &early).ok().unwrap().1;
     assert_eq!(socket.frame(), Some((1, b"salut".to_vec())));
     assert_eq!(socket.frame(), Some((1, "tô".as_bytes().to_vec())));
     let declined = String::from_utf8(handshake(&world.gateway, &client, "/1", "")).unwrap();
