@@ -52,6 +52,7 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Res
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Survey {
     caf_code: bool,
     transfer_encoding: bool,

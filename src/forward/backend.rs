@@ -6,15 +6,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
 use super::pool::{Instance, Lease, Seat};
-use super::upload::{BoxError, Progress, Silence, Upload};
+use super::upload::{BoxError, Progress, Silence};
 use crate::config;
 use crate::domain::CafCode;
 
@@ -75,7 +76,7 @@ where
     /// again: a request that a dying connection gave back, or one that found no connection.
     pub(super) async fn exchange(
         &self,
-        mut request: Box<Request<Upload<B>>>,
+        mut request: Prepared<B>,
         upload: Option<&Progress>,
     ) -> Result<(Response<Incoming>, Lease<B>), Reason> {
         let first = self.least_loaded();
@@ -125,9 +126,9 @@ where
     async fn send(
         &self,
         lease: &mut Lease<B>,
-        request: Box<Request<Upload<B>>>,
+        request: Prepared<B>,
         upload: Option<&Progress>,
-    ) -> Result<Response<Incoming>, (Option<Box<Request<Upload<B>>>>, Reason)> {
+    ) -> Result<Response<Incoming>, (Option<Prepared<B>>, Reason)> {
         let answer = lease.connection.sender.try_send_request(*request);
         let timer = lease.connection.timer.as_mut();
         let answer = self.in_time(answer, timer, upload).await.map_err(|reason| (None, reason))?;

@@ -4,6 +4,7 @@
 //! Heads are edited in place; a request that carries nothing to drop costs no allocation but those of
 //! the values that say where it comes from.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::net::IpAddr;
 
 use http::header::{
@@ -75,6 +76,7 @@ pub(super) fn prepare<B: Body>(
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Survey {
     transfer_encoding: bool,
     content_length: bool,
@@ -260,7 +262,7 @@ struct Origin {
     forwarded: HeaderValue,
 }
 
-/// Clients remembered; a power of two.
+/// Clients remembered.
 const ORIGINS: usize = 256;
 
 impl Default for Origins {
@@ -282,12 +284,9 @@ impl Origins {
     }
 
     fn place(client: IpAddr) -> usize {
-        let bits = match client {
-            IpAddr::V4(v4) => u64::from(v4.to_bits()),
-            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
-        };
-        // Fibonacci hashing: neighbours do not share a place.
-        (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % ORIGINS
+        let mut hasher = std::hash::DefaultHasher::new();
+        client.hash(&mut hasher);
+        usize::try_from(hasher.finish() % ORIGINS as u64).unwrap_or(0)
     }
 }
 

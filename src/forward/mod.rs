@@ -50,6 +50,9 @@ pub use self::upload::BoxError;
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
 pub struct Forwarder<B = Incoming>(Rc<Inner<B>>);
 
+/// A request as it will be sent.
+type Prepared<B> = Box<Request<Upload<B>>>;
+
 struct Inner<B> {
     /// Sorted by code.
     backends: Vec<Backend<B>>,
@@ -127,7 +130,7 @@ where
         &self,
         admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> Result<(&Backend<B>, Box<Request<Upload<B>>>), Reason> {
+    ) -> Result<(&Backend<B>, Prepared<B>), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();

@@ -46,9 +46,12 @@ impl Ids {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 fn write_hex(number: u64, out: &mut [u8]) {
-    for (digit, shift) in out.iter_mut().zip((0..16).rev()) {
-        *digit = b"0123456789abcdef"[usize::from((number >> (shift * 4)) as u8 & 0xf)];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
 

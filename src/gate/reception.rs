@@ -69,7 +69,7 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
-        let visit = Visit { place, rendering, session, shown_dead };
+        let visit = Visit { session, shown_dead, place, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))

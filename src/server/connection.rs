@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,26 +17,34 @@ use tokio_rustls::TlsAcceptor;
 
 use super::graceful::Watcher;
 use super::http1::{Guard, HEAD_SIZE};
+use super::patience::Patient;
+use super::proxy;
+use crate::config::Server;
 use crate::gate::{Gate, Link, Peer};
 
 /// How connections are spoken on; one for each worker.
 pub(super) struct Speaker {
     gate: Rc<Gate>,
+    server: Server,
     tls: Option<TlsAcceptor>,
     http1: http1::Builder,
     http2: http2::Builder<LocalExecutor>,
 }
 
+/// A trusted proxy has that long to say who connects.
+const ANNOUNCING: Duration = Duration::from_secs(3);
 /// A client has that long for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A client has that long for the head of its next request; an idle connection is closed after it. Of an
 /// HTTP/2 client only the first request is awaited so: later its pings say that it is there.
 const HEAD: Duration = Duration::from_secs(75);
+/// A client that takes nothing of its answer for so long is given up.
+const TAKING: Duration = Duration::from_mins(1);
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 100;
 
 impl Speaker {
-    pub(super) fn new(gate: Rc<Gate>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+    pub(super) fn new(gate: Rc<Gate>, server: Server, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE + 8 * 1024);
         let mut http2 = http2::Builder::new(LocalExecutor);
@@ -49,14 +58,27 @@ impl Speaker {
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20))
             .enable_connect_protocol();
-        Self { gate, tls: tls.map(TlsAcceptor::from), http1, http2 }
+        Self { gate, server, tls: tls.map(TlsAcceptor::from), http1, http2 }
     }
 
     /// Serves a connection until either side ends it, or `watcher` asks for its end.
-    pub(super) async fn serve(&self, stream: TcpStream, address: std::net::SocketAddr, watcher: Watcher) {
-        let Some(tls) = &self.tls else {
-            return self.speak_http1(stream, Peer { address, tls: false }, watcher).await;
-        };
+    pub(super) async fn serve(&self, mut stream: TcpStream, address: SocketAddr, watcher: Watcher) {
+        let Some(address) = self.client(&mut stream, address).await else { return };
+        let stream = Patient::new(stream, TAKING);
+        match &self.tls {
+            None => self.speak_http1(stream, Peer { address, tls: false }, watcher).await,
+            // Boxed, so that a plain connection has no place for it.
+            Some(tls) => Box::pin(self.serve_tls(tls, stream, address, watcher)).await,
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        tls: &TlsAcceptor,
+        stream: Patient<TcpStream>,
+        address: SocketAddr,
+        watcher: Watcher,
+    ) {
         let peer = Peer { address, tls: true };
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -65,6 +87,21 @@ impl Speaker {
             Ok(Ok(stream)) => self.speak_http1(stream, peer, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
+        }
+    }
+
+    /// Who connects: the peer, or whom it speaks for where it is a trusted proxy that says so in a PROXY
+    /// header. `None` where it must say so and does not.
+    async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+        if !self.server.proxy_protocol || !self.server.trusts(peer.ip().to_canonical()) {
+            return Some(peer);
+        }
+        match proxy::announced(stream, ANNOUNCING).await {
+            Ok(client) => Some(client.unwrap_or(peer)),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "a connection of a trusted proxy was closed");
+                None
+            }
         }
     }
 

@@ -4,6 +4,8 @@ mod connection;
 mod graceful;
 mod http1;
 mod listener;
+mod patience;
+mod proxy;
 mod tls;
 mod worker;
 

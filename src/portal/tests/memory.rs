@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::world::SIRET;
@@ -117,6 +119,10 @@ impl Counters for Memory {
             *locked_until = None;
         }
         Ok(())
+    }
+
+    async fn lock_left(&self, _: &str, _: Timestamp) -> Result<Option<Duration>, StoreError> {
+        Ok(None)
     }
 
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {

@@ -229,6 +229,7 @@ fn config(pages: Pages) -> Config {
             trusted_proxies: Vec::new(),
             behind_tls_proxy: false,
             proxy_protocol: false,
+            max_connections: 1,
             tls: None,
             workers: 1,
             drain_timeout: second,

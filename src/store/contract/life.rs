@@ -90,6 +90,22 @@ pub(in crate::store) async fn tries_lock_at_max_and_locks_double(store: Tested) 
     }
 }
 
+pub(in crate::store) async fn a_lock_is_seen_and_not_counted(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(2, true);
+    assert_eq!(counters.lock_left("a", at(0)).await.expect("an answer"), None);
+    for count in 1..=2 {
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), allowed(count));
+    }
+    for _ in 0..5 {
+        let left = counters.lock_left("a", at(1)).await.expect("an answer");
+        assert_eq!(left, Some(Duration::from_secs(899)));
+        assert_eq!(counters.lock_left("b", at(1)).await.expect("an answer"), None);
+    }
+    assert_eq!(counters.lock_left("a", at(900)).await.expect("an answer"), None);
+    assert_eq!(counters.attempt("a", &rule, at(900)).await.expect("an answer"), allowed(3));
+}
+
 pub(in crate::store) async fn a_count_is_forgotten_after_its_memory(store: Tested) {
     let counters: &dyn Counters = &*store;
     let rule = AttemptRule { memory: Duration::from_mins(10), ..rule(3, true) };
