@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
+use tokio::sync::Notify;
+
 use super::Malformed;
 use crate::forward::Teller;
 
@@ -15,6 +17,7 @@ pub const STAND_IN_METHOD: &str = "x-octroi-refused";
 pub struct Link {
     refusal: Mutex<Option<Malformed>>,
     switch: AtomicU8,
+    tunnel_over: Notify,
     /// What the client is to be told before its answer, and whether there is any of it.
     interim: Mutex<Vec<u8>>,
     has_interim: AtomicBool,
@@ -45,6 +48,18 @@ impl Link {
     /// The next stand-in is for a request that is refused so.
     pub fn refuse(&self, why: Malformed) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Waits for the end of the tunnel that the connection became, if it became one.
+    pub async fn over(&self) {
+        if self.switch() == Switch::Done {
+            self.tunnel_over.notified().await;
+        }
+    }
+
+    /// The tunnel is over.
+    pub(super) fn end_tunnel(&self) {
+        self.tunnel_over.notify_one();
     }
 
     /// What is to be sent before anything else that comes.

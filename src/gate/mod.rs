@@ -39,7 +39,7 @@ pub use tunnel::{EventStream, Tunnels};
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
-use crate::forward::{Forwarder, Teller};
+use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
@@ -105,8 +105,8 @@ struct Arrival {
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
-    /// Who can tell the client something before its answer.
-    teller: Option<Arc<dyn Teller>>,
+    /// The connection, where something can be told on it before the answer, or instead of one.
+    connection: Option<Arc<Link>>,
 }
 
 impl Gate {
@@ -186,10 +186,16 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let told = connection.filter(|_| request.version() == Version::HTTP_11);
-        let teller = told.map(|connection| Arc::clone(connection) as Arc<dyn Teller>);
-        let arrival =
-            |path| Arrival { request, provenance, path, client, session: None, shown_dead: false, teller };
+        let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let arrival = |path| Arrival {
+            request,
+            provenance,
+            path,
+            client,
+            session: None,
+            shown_dead: false,
+            connection,
+        };
         Ok(path.map(|path| Box::new(arrival(path))))
     }
 

@@ -12,7 +12,7 @@ use super::tunnel::{self, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Stage, options};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
-use crate::forward::{self, BackendBody};
+use crate::forward::{self, BackendBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 
@@ -77,7 +77,8 @@ impl Gate {
 
     /// To the backend of the session's Caf, and to no other (rule 8).
     async fn forward(&self, caf: CafCode, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let (session, teller) = (arrival.session.clone(), arrival.teller.take());
+        let (session, connection) = (arrival.session.clone(), arrival.connection.take());
+        let teller = connection.map(|connection| connection as Arc<dyn Teller>);
         let admitted = self.permit(caf, arrival)?;
         match (self.forwarder.forward_telling(admitted, teller).await, session) {
             (Ok(response), Some(session)) => Ok(self.carry(response, &session)),

@@ -116,6 +116,8 @@ impl Speaker {
         if let Err(error) = watcher.watch(connection, UpgradeableConnection::graceful_shutdown).await {
             tracing::debug!(%error, "connection broken");
         }
+        // A tunnel has the place of its connection.
+        link.over().await;
     }
 
     async fn speak_http2<S>(&self, stream: S, peer: Peer, watcher: Watcher)

@@ -120,12 +120,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Accepts connections until it is aborted. Those beyond the worker's room wait in the kernel's queue until
 /// others end.
-async fn accept(
-    listener: TcpListener,
-    room: Rc<Semaphore>,
-    speaker: Rc<Speaker>,
-    graceful: Rc<Graceful>,
-) {
+async fn accept(listener: TcpListener, room: Rc<Semaphore>, speaker: Rc<Speaker>, graceful: Rc<Graceful>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener could not start"),

@@ -310,6 +310,27 @@ fn the_way_down_to_http_1_adds_nothing() {
 }
 
 #[test]
+fn trailers_of_a_backend_come_last() {
+    let secured = secured();
+    secured.world.caf921.script(crate::harness::backend::respond(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n",
+    ));
+    let cookie = cookie(&secured);
+    let mut raw = Raw::open(&secured);
+    raw.ask(&request(&cookie, &[("te", "trailers"), ("content-type", "application/grpc")]), true);
+    let mut kinds = Vec::new();
+    while let Some(frame) = raw.frame() {
+        if frame.stream == 1 && [HEADERS, DATA].contains(&frame.kind) {
+            kinds.push((frame.kind, frame.flags & END_STREAM));
+        }
+        if frame.stream == 1 && frame.flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    assert_eq!(kinds, [(HEADERS, 0), (DATA, 0), (HEADERS, END_STREAM)]);
+}
+
+#[test]
 fn resets_in_a_hurry_end_the_connection() {
     let secured = secured();
     let cookie = cookie(&secured);

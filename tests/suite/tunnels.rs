@@ -372,6 +372,23 @@ fn a_session_has_so_many_tunnels() {
 }
 
 #[test]
+fn a_tunnel_has_the_place_of_its_connection() {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("server", "workers", "1").set("server", "max_connections", "2");
+    });
+    world.caf921.script(echo());
+    let client = world.admitted();
+    let tunnels = [open(&world.gateway, &client), open(&world.gateway, &client)];
+    let mut waiting = connect(world.gateway.public);
+    waiting.write_all(b"GET /portail/session HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    within(SOON, "the operator is told", || {
+        world.gateway.logs().contains("server.max_connections is reached")
+    });
+    drop(tunnels);
+    assert_eq!(read_response(&mut waiting, false).expect("an answer").status, 401);
+}
+
+#[test]
 fn a_side_that_leaves_takes_the_other_along() {
     let world = World::new(Kind::Embedded);
     world.caf921.script(Arc::new(|got, stream| {

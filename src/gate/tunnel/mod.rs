@@ -72,11 +72,12 @@ impl Gate {
         let seat = self.shared.limits.tunnels.take(*session.id()).ok_or_else(|| Problem::too_many(SOON))?;
         let client = hyper::upgrade::on(&mut arrival.request);
         let is_passive = self.is_passive(&arrival.path);
+        let connection = arrival.connection.take();
         let id = arrival.provenance.request_id.clone();
         let admitted = self.permit(caf, arrival)?;
         match self.forwarder.switch(admitted).await {
             Ok(Handshake::Switched(head, backend)) => {
-                let (life, open) = (Life::new(&self.shared, &session), self.tunnels.open());
+                let (life, open) = (Life::new(&self.shared, &session), self.tunnels.open(connection));
                 let tunnel = Tunnel { caf, id, life, is_passive, open, seat };
                 tokio::task::spawn_local(tunnel.run(client, backend));
                 Ok(head.map(|()| Body::from(Full::default())))

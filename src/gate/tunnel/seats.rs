@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::gate::Link;
 use crate::session::SessionId;
 
 /// The tunnels of each session, in all workers.
@@ -69,6 +70,7 @@ pub struct Tunnels {
 pub(super) struct Open {
     closing: watch::Receiver<bool>,
     open: Rc<Cell<usize>>,
+    connection: Option<Arc<Link>>,
 }
 
 impl Tunnels {
@@ -76,9 +78,10 @@ impl Tunnels {
         Self { closing: watch::channel(false).0, open: Rc::default() }
     }
 
-    pub(super) fn open(&self) -> Open {
+    /// Counts one that took `connection` over.
+    pub(super) fn open(&self, connection: Option<Arc<Link>>) -> Open {
         self.open.set(self.open.get() + 1);
-        Open { closing: self.closing.subscribe(), open: Rc::clone(&self.open) }
+        Open { closing: self.closing.subscribe(), open: Rc::clone(&self.open), connection }
     }
 
     /// How many are open.
@@ -107,6 +110,9 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.open.set(self.open.get().saturating_sub(1));
+        if let Some(connection) = &self.connection {
+            connection.end_tunnel();
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Reader {
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, Malformed> {
         loop {
             let rest = bytes.get(self.at..).unwrap_or_default();
-            let text = rest.iter().position(|byte| !is_text(*byte)).unwrap_or(rest.len());
+            let text = text_size(rest);
             self.at += text;
             match rest.get(text..).unwrap_or_default() {
                 [b'\r', b'\n', ..] => {}
@@ -160,16 +160,38 @@ fn is_target(target: &[u8]) -> bool {
 
 /// What [`Uri`] takes, which is less than what a head may hold; beyond ASCII it must be UTF-8.
 fn is_path_and_query(rest: &[u8]) -> bool {
-    let in_path =
-        |byte: &u8| matches!(byte, b'!' | b'"' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~' | 0x80..);
-    let in_query = |byte: &u8| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~' | 0x80..);
-    let path = rest.iter().position(|byte| !in_path(byte)).unwrap_or(rest.len());
+    let path = rest.iter().position(|byte| !has(*byte, PATH)).unwrap_or(rest.len());
     let is_plain = match rest.get(path..).unwrap_or_default() {
         [] => true,
-        [b'?', query @ ..] => query.iter().all(in_query),
+        [b'?', query @ ..] => query.iter().all(|byte| has(*byte, QUERY)),
         _ => false,
     };
     is_plain && (rest.is_ascii() || std::str::from_utf8(rest).is_ok())
+}
+
+/// How many of the first bytes are text, eight at a time: this sees every byte of every head.
+pub(super) fn text_size(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    let mut at = 0;
+    loop {
+        while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            let eight = u64::from_le_bytes(*eight);
+            let delete = eight ^ (ONES * 0x7f);
+            // The lowest high bit that is set marks the first byte below a blank, or the first DEL.
+            let below = eight.wrapping_sub(ONES * 0x20) & !eight & HIGH;
+            let found = below | (delete.wrapping_sub(ONES) & !delete & HIGH);
+            if found != 0 {
+                at += found.trailing_zeros() as usize / 8;
+                break;
+            }
+            at += 8;
+        }
+        match bytes.get(at) {
+            Some(byte) if is_text(*byte) => at += 1,
+            _ => return at,
+        }
+    }
 }
 
 /// What a line may hold (RFC 9110 section 5.5): visible characters, blanks, and bytes beyond ASCII.
@@ -179,32 +201,32 @@ pub(super) fn is_text(byte: u8) -> bool {
 
 /// RFC 9110 section 5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+    has(byte, TOKEN)
 }
 
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128_u8 {
-        table[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
+const TOKEN: u8 = 1;
+const PATH: u8 = 2;
+const QUERY: u8 = 4;
+
+fn has(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = u8::MIN;
+    loop {
+        let mark =
+            matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+        let is_token = mark || byte.is_ascii_alphanumeric();
+        let in_path = matches!(byte, b'!' | b'"' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~' | 0x80..);
+        let in_query = matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~' | 0x80..);
+        table[byte as usize] = if is_token { TOKEN } else { 0 }
+            | if in_path { PATH } else { 0 }
+            | if in_query { QUERY } else { 0 };
+        if byte == u8::MAX {
+            break table;
+        }
         byte += 1;
     }
-    table
 };

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Guard;
 use super::chunks::Chunks;
-use super::head::{Head, Length, Reader};
+use super::head::{Head, Length, Reader, is_text, is_token, text_size};
 use crate::gate::{Link, Malformed, STAND_IN_METHOD};
 
 fn read(head: &str) -> Result<Option<Head>, Malformed> {
@@ -240,6 +240,18 @@ proptest! {
             seen.into_iter().filter(is_whole).collect::<Vec<_>>()
         };
         prop_assert_eq!(whole(at_once), whole(seen));
+    }
+
+    #[test]
+    fn text_ends_where_it_ends(bytes in prop::collection::vec(prop_oneof![4 => 0x20..=0x7e_u8, 1 => any::<u8>()], 0..40)) {
+        let first = bytes.iter().position(|byte| !is_text(*byte)).unwrap_or(bytes.len());
+        prop_assert_eq!(text_size(&bytes), first);
+    }
+
+    #[test]
+    fn every_byte_has_its_class(byte: u8) {
+        let name = http::HeaderName::from_bytes(&[byte]);
+        prop_assert_eq!(is_token(byte), name.is_ok());
     }
 
     #[test]
