@@ -29,11 +29,11 @@
 //! |---|---|---|
 //! | 7 | [`cli`] | the commands, one file a group |
 //! | 6 | [`app`] | builds the running program from a checked configuration; alone names concrete stores |
-//! | 5 | [`server`] | listeners, TLS, workers, drain |
+//! | 5 | [`server`] | listeners, TLS, workers, a strict look at HTTP/1.1 before hyper's, drain |
 //! |   | [`admin`] | the admin API; every command is one variant that API and CLI share |
-//! | 4 | [`gate`] | what a request passes, in order; the reception; the one place where an error becomes a response |
+//! | 4 | [`gate`] | what a request passes, in order; the reception; tunnels; the one place where an error becomes a response |
 //! | 3 | [`portal`] | the public endpoints, one action a file |
-//! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts |
+//! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts, WebSocket handshakes |
 //! |   | [`store`] | Redis and embedded, under one contract suite |
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |

@@ -5,7 +5,7 @@
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
-//! back, `body` carries the answer's body and gives the connection back. The backend is looked up
+//! back, `body` carries the answer's body and gives the connection back; `switch` opens WebSockets. The backend is looked up
 //! by the permit alone.
 
 mod answer;
@@ -14,14 +14,17 @@ mod body;
 mod cookies;
 mod error;
 mod headers;
+mod interim;
 mod names;
 mod pool;
+mod switch;
 mod upload;
 mod wire;
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,6 +43,8 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::interim::Teller;
+pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
@@ -83,7 +88,16 @@ where
         &self,
         admitted: AdmittedRequest<B>,
     ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
-        self.0.forward(admitted)
+        self.0.forward(admitted, None)
+    }
+
+    /// The same, with someone who takes interim answers (1xx) to the client.
+    pub fn forward_telling(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+        self.0.forward(admitted, teller)
     }
 }
 
@@ -97,9 +111,10 @@ where
     fn forward(
         &self,
         admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
     ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
         let caf = admitted.caf();
-        let prepared = self.prepare(admitted);
+        let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
             let (backend, request) = prepared.map_err(blame)?;
@@ -111,7 +126,11 @@ where
     }
 
     /// What is sent, and to whom: nothing of it looks at where the client wanted to go.
-    fn prepare(&self, admitted: AdmittedRequest<B>) -> Result<(&Backend<B>, Prepared<B>), Reason> {
+    fn prepare(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> Result<(&Backend<B>, Prepared<B>), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
@@ -119,13 +138,10 @@ where
         let desk = &mut self.desk.borrow_mut();
         headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
-        if request
-            .headers()
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        {
-            upload::hold(&mut request);
-        }
+        let expects = request.headers().get(EXPECT);
+        let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let opening = if expects { upload::hold(&mut request) } else { None };
+        interim::listen(&mut request, opening, teller);
         Ok((backend, request))
     }
 
@@ -171,7 +187,7 @@ where
     /// As [`forward`](Forwarder::forward), which costs an allocation less.
     fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.forward(admitted).await })
+        Box::pin(async move { inner.forward(admitted, None).await })
     }
 }
 

@@ -14,23 +14,28 @@ mod body;
 mod client;
 mod framing;
 mod ids;
+mod link;
+mod options;
 mod origin;
 mod parked;
 mod problem;
 mod reception;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub use body::{Body, Sent};
 pub use client::Peer;
 pub use framing::Malformed;
+pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
+pub use tunnel::{EventStream, Tunnels};
 
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
@@ -71,6 +76,7 @@ pub struct Limits {
     client: RateLimiter<ClientKey>,
     session: RateLimiter<SessionId>,
     login: RateLimiter<ClientKey>,
+    tunnels: Arc<tunnel::Seats>,
 }
 
 impl Limits {
@@ -83,6 +89,7 @@ impl Limits {
             client: of(limits.per_client),
             session: of(limits.per_session),
             login: of(limits.login_per_client),
+            tunnels: Gate::seats(limits),
         }
     }
 }
@@ -91,6 +98,7 @@ impl Limits {
 pub struct Gate {
     shared: Arc<Shared>,
     forwarder: Forwarder<Sent>,
+    tunnels: Tunnels,
     ids: Ids,
 }
 
@@ -103,35 +111,53 @@ struct Arrival {
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// The connection, where something can be told on it before the answer, or instead of one.
+    connection: Option<Arc<Link>>,
 }
 
 impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, ids: Ids::new() }
+        Self { shared, forwarder, tunnels: Tunnels::new(), ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
-    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Result<Response<Body>, Infallible> {
+    pub async fn pass(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
         let request_id = provenance.request_id.clone();
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let version = request.version();
+        let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = match self.arrive(request, provenance) {
-            Ok(arrival) => self.admit(arrival, &mut line).await,
+        let answer = match self.arrive(request, provenance, connection) {
+            Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
+            Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
         let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
-                let code = problem.code();
-                (problem.respond(tongue.rendering(), id, &self.shared.portal).map(Body::from), Some(code))
+                let (code, closes) = (problem.code(), problem.closes());
+                let response = problem.respond(tongue.rendering(), id, &self.shared.portal);
+                let mut response = response.map(Body::from);
+                if closes && version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (response, Some(code))
             }
         };
+        if let (true, Some(connection)) = (may_switch, connection) {
+            connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
         if telemetry::is_recorded() {
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
@@ -148,17 +174,35 @@ impl Gate {
         Ok(response)
     }
 
-    /// The way of a request, in order: what needs to know of no session.
-    fn arrive(&self, request: Request<Incoming>, provenance: Provenance) -> Result<Box<Arrival>, Problem> {
+    /// The way of a request, in order: what needs to know of no session. `None` where it asks about the server.
+    fn arrive(
+        &self,
+        request: Request<Incoming>,
+        provenance: Provenance,
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
+        if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+            shared.limits.client.check(&ClientKey::from(provenance.client))?;
+            return Err(connection.refusal().into());
+        }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
             return Err(Problem::foreign_origin());
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let request = request.map(Sent::Client);
-        Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
+        let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let arrival = |path| Arrival {
+            request: request.map(Sent::Client),
+            provenance,
+            path,
+            client,
+            session: None,
+            shown_dead: false,
+            connection,
+        };
+        Ok(path.map(|path| Box::new(arrival(path))))
     }
 
     /// The rest of its way.

@@ -15,6 +15,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
+pub(super) use sources::METHODS;
+
 use crate::portal::{Complaint, Page, Portal, Rendering, french};
 
 /// What went wrong with a request, as its client will read it.
@@ -35,6 +37,7 @@ struct Inner {
     suite: Option<String>,
     form: Option<Box<Page>>,
     field: Option<&'static str>,
+    closes: bool,
 }
 
 impl Problem {
@@ -46,6 +49,18 @@ impl Problem {
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
+    }
+
+    /// Whether nothing more is to be read on the connection: where this request ends may be in doubt too.
+    pub fn closes(&self) -> bool {
+        self.0.closes
+    }
+
+    /// The last answer on its connection.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.0.closes = true;
+        self
     }
 
     /// With the page to go to.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::Full;
 
-use super::{Arrival, Body, Gate, Problem, Sent, Stage, parked};
+use super::tunnel::{self, EventStream, Life};
+use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
-use crate::forward;
+use crate::forward::{self, BackendBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 
@@ -17,18 +19,30 @@ const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
-    pub(super) async fn receive(&self, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
         let request = &arrival.request;
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
-            (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(request) {
-                Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
-                None => self.forward(ready.caf(), arrival).await,
-            },
-            (None, Route::Outside) if arrival.shown_dead && parked::is_form(request) => {
+            (Some(Stage::Ready(ready)), Route::Outside) => {
+                let caf = ready.caf();
+                if options::ends_here(&mut arrival.request) {
+                    return Ok(options::answer());
+                }
+                if tunnel::is_handshake(&arrival.request) {
+                    return Box::pin(self.switch(caf, arrival)).await;
+                }
+                match self.shown_word(&arrival.request) {
+                    Some(token) => {
+                        let stage = ready.clone();
+                        Box::pin(self.send_parked(token, stage, arrival)).await
+                    }
+                    None => self.forward(caf, arrival).await,
+                }
+            }
+            (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
                 Err(Box::pin(self.park(arrival)).await)
             }
             (None, _) => {
@@ -74,15 +88,32 @@ impl Gate {
     pub(super) async fn forward(
         &self,
         caf: CafCode,
-        arrival: Box<Arrival>,
+        mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
+        let (session, connection) = (arrival.session.clone(), arrival.connection.take());
+        let teller = connection.map(|connection| connection as Arc<dyn Teller>);
         let admitted = self.permit(caf, arrival)?;
-        match self.forwarder.forward(admitted).await {
-            Ok(response) => Ok(response.map(Body::from)),
-            Err(error) => Err(self.blame(caf, &error)),
+        match (self.forwarder.forward_telling(admitted, teller).await, session) {
+            (Ok(response), Some(session)) => Ok(self.carry(response, &session)),
+            (Ok(response), None) => Ok(response.map(Body::from)),
+            (Err(error), _) => Err(self.blame(caf, &error)),
         }
     }
 
+    /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
+    pub(super) fn carry(
+        &self,
+        response: Response<BackendBody<Sent>>,
+        session: &Arc<Session>,
+    ) -> Response<Body> {
+        if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
+            return response.map(Body::from);
+        }
+        let life = Life::new(&self.shared, session);
+        response.map(|stream| Body::Events(Box::new(EventStream::new(stream, life))))
+    }
+
+    /// What a backend's failure is to the client, and its line for the operator.
     pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
         tracing::warn!(%caf, %error, "a backend did not answer");
         Problem::of_backend(error, &self.shared.config)
@@ -106,10 +137,14 @@ impl Gate {
 
     /// Idle time is back to full, unless it is a page that asks by itself (rule 6).
     fn act(&self, session: &Arc<Session>, headers: &HeaderMap, path: &NormalPath) {
-        let passive = &self.shared.config.session.passive_paths;
-        if !is_sub_resource(headers) && !passive.iter().any(|prefix| path.is_under(prefix)) {
+        if !is_sub_resource(headers) && !self.is_passive(path) {
             self.shared.sessions.act(session);
         }
+    }
+
+    /// Whether pages poll there by themselves.
+    pub(super) fn is_passive(&self, path: &NormalPath) -> bool {
+        self.shared.config.session.passive_paths.iter().any(|prefix| path.is_under(prefix))
     }
 
     /// A person is led to the page that their state calls for; a program is told the problem.

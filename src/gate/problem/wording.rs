@@ -86,12 +86,20 @@ impl Problem {
         Self::bad_request(
             "Elle porte deux sessions différentes. Effacez les cookies de ce site, puis connectez-vous à nouveau.",
         )
+        .closing()
     }
 
     /// The request is wrong in itself; `detail` says how.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let title = "Cette demande ne peut pas être lue";
         Self::new("requete-invalide", StatusCode::BAD_REQUEST, title, detail)
+    }
+
+    /// The target is longer than any that is served.
+    pub fn target_too_long() -> Self {
+        let title = "Cette adresse est trop longue";
+        let detail = "L’adresse demandée est plus longue que ce qui peut être lu. Raccourcissez-la.";
+        Self::new("requete-invalide", StatusCode::URI_TOO_LONG, title, detail)
     }
 
     /// A body over `limit` bytes.
@@ -264,6 +272,7 @@ impl Problem {
             suite: None,
             form: None,
             field: None,
+            closes: false,
         }))
     }
 

@@ -252,7 +252,13 @@ fn config(pages: Pages) -> Config {
             lockout: Duration::from_mins(15),
             max_failures_per_account: 50,
         },
-        limits: config::Limits { per_client: rate, per_session: rate, login_per_client: rate, body: 1 << 20 },
+        limits: config::Limits {
+            per_client: rate,
+            per_session: rate,
+            login_per_client: rate,
+            body: 1 << 20,
+            tunnels_per_session: 8,
+        },
         backend: config::Backend {
             connect_timeout: second,
             first_byte_timeout: second,
