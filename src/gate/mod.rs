@@ -45,6 +45,7 @@ use crate::limits::{ClientKey, RateLimiter};
 use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
+use crate::telemetry::metrics::{self, Counts};
 use crate::telemetry::{self, Access};
 use ids::Ids;
 
@@ -99,6 +100,7 @@ pub struct Gate {
     shared: Arc<Shared>,
     forwarder: Forwarder<Sent>,
     tunnels: Tunnels,
+    counts: Arc<Counts>,
     ids: Ids,
 }
 
@@ -119,7 +121,8 @@ impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, tunnels: Tunnels::new(), ids: Ids::new() }
+        let counts = metrics::worker(shared.config.cafs.iter().map(|caf| caf.code).collect());
+        Self { shared, forwarder, tunnels: Tunnels::new(), counts, ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
@@ -158,6 +161,11 @@ impl Gate {
         if let (true, Some(connection)) = (may_switch, connection) {
             connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
+        let (status, time) = (response.status().as_u16(), began.elapsed());
+        self.counts.answered(line.etat, line.caf, status, time);
+        if let Some(code) = code {
+            metrics::problem(code);
+        }
         if telemetry::is_recorded() {
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
@@ -166,9 +174,9 @@ impl Gate {
                 path: uri.path(),
                 etat: line.etat,
                 caf: line.caf,
-                status: response.status().as_u16(),
+                status,
                 code,
-                time: began.elapsed(),
+                time,
             });
         }
         Ok(response)

@@ -14,6 +14,7 @@ use crate::entry::AdmittedRequest;
 use crate::forward::{self, BackendBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
+use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 
@@ -116,6 +117,7 @@ impl Gate {
     /// What a backend's failure is to the client, and its line for the operator.
     pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
         tracing::warn!(%caf, %error, "a backend did not answer");
+        metrics::backend_error(caf, error.reason().name());
         Problem::of_backend(error, &self.shared.config)
     }
 
