@@ -8,7 +8,7 @@ use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::tunnel::{self, EventStream, Life};
+use super::tunnel::{self, Cause, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Stage, options};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
@@ -77,22 +77,20 @@ impl Gate {
 
     /// To the backend of the session's Caf, and to no other (rule 8).
     async fn forward(&self, caf: CafCode, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let (session, connection) = (arrival.session.clone(), arrival.connection.take());
-        let teller = connection.map(|connection| connection as Arc<dyn Teller>);
-        let admitted = self.permit(caf, arrival)?;
-        match (self.forwarder.forward_telling(admitted, teller).await, session) {
-            (Ok(response), Some(session)) => Ok(self.carry(response, &session)),
-            (Ok(response), None) => Ok(response.map(Body::from)),
-            (Err(error), _) => Err(self.blame(caf, &error)),
+        let teller = arrival.connection.take().map(|connection| connection as Arc<dyn Teller>);
+        let (admitted, cause) = self.permit(caf, arrival)?;
+        match self.forwarder.forward_telling(admitted, teller).await {
+            Ok(response) => Ok(self.carry(response, cause)),
+            Err(error) => Err(self.blame(caf, &error)),
         }
     }
 
     /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
-    pub(super) fn carry(&self, response: Response<BackendBody>, session: &Arc<Session>) -> Response<Body> {
+    pub(super) fn carry(&self, response: Response<BackendBody>, cause: Cause) -> Response<Body> {
         if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
             return response.map(Body::from);
         }
-        let life = Life::new(&self.shared, session);
+        let life = Life::new(&self.shared, cause);
         response.map(|stream| Body::Events(Box::new(EventStream::new(stream, life))))
     }
 
@@ -106,16 +104,17 @@ impl Gate {
         &self,
         caf: CafCode,
         arrival: Box<Arrival>,
-    ) -> Result<AdmittedRequest<Incoming>, Problem> {
-        let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
+    ) -> Result<(AdmittedRequest<Incoming>, Cause), Problem> {
+        let Some(session) = arrival.session else { return Err(Problem::no_session()) };
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();
         if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
             return Err(Problem::other_caf(self.shared.config.caf(caf)));
         }
-        let permit = self.shared.gatekeeper.admit(session, &arrival.path)?;
-        self.act(session, headers, &arrival.path);
-        Ok(permit.escort(arrival.request, arrival.provenance))
+        let permit = self.shared.gatekeeper.admit(&session, &arrival.path)?;
+        self.act(&session, headers, &arrival.path);
+        let cause = Cause { session, path: arrival.path };
+        Ok((permit.escort(arrival.request, arrival.provenance), cause))
     }
 
     /// Idle time is back to full, unless it is a page that asks by itself (rule 6).

@@ -13,7 +13,7 @@ use crate::harness::backend::{Received, Script, Then, answer, respond};
 use crate::harness::client::{Client, Response, connect, find, read_response};
 use crate::harness::gateway::Gateway;
 use crate::harness::within;
-use crate::harness::world::{Kind, ONE_CAF, TWO_CAFS, World};
+use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account};
 use crate::on_each_store;
 
 /// RFC 6455 section 1.3.
@@ -224,6 +224,22 @@ fn events() -> Script {
         }
         Then::Close
     })
+}
+
+#[test]
+fn a_tunnel_of_a_volet_ends_with_its_season() {
+    let mut world = World::new(Kind::Embedded);
+    world.gateway.set_clock("2027-02-28T23:50:00+01:00");
+    world.gateway.accounts(&[account("hiver@esat.example", SIRET, &["921"])]);
+    world.caf921.script(echo());
+    let client = world.signed_in("hiver@esat.example");
+    let request = handshake(&world.gateway, &client, "/teleprocedure/certificat-emploi/ws", "");
+    let mut socket = ask(&world.gateway, &request).ok().unwrap().1;
+    assert_eq!(socket.frame(), Some((1, b"salut".to_vec())));
+    let mut other = open(&world.gateway, &client);
+    world.gateway.advance(600);
+    socket.is_closed(1_008);
+    other.says("encore là");
 }
 
 #[test]

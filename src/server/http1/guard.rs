@@ -103,6 +103,10 @@ impl<S> Guard<S> {
         buffer.put_slice(self.held.get(..size).unwrap_or_default());
         self.held.drain(..size);
         self.cleared -= size;
+        if self.held.is_empty() {
+            // Heads seldom come in pieces: nothing is kept for the next one.
+            self.held = Vec::new();
+        }
     }
 
     /// Leaves the crossroads once the way is known.
