@@ -40,6 +40,7 @@
 //! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`) |
 //! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`) |
 //! |   | [`account`] | habilitations, signing in, passwords, lockout (imports `limits`) |
+//! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
@@ -75,6 +76,7 @@ pub mod forward;
 pub mod gate;
 pub mod limits;
 pub mod mail;
+pub mod parking;
 pub mod portal;
 pub mod server;
 pub mod session;

@@ -17,6 +17,7 @@ mod ids;
 mod link;
 mod options;
 mod origin;
+mod parked;
 mod problem;
 mod reception;
 mod tunnel;
@@ -29,7 +30,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub use body::Body;
+pub use body::{Body, Sent};
 pub use client::Peer;
 pub use framing::Malformed;
 pub use link::{Link, STAND_IN_METHOD, Switch};
@@ -41,6 +42,7 @@ use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
 use crate::telemetry::{self, Access};
@@ -60,6 +62,10 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// Forms that wait for their session.
+    pub parking: Arc<Parking>,
+    /// Their cookie.
+    pub parking_cookie: ParkingCookie,
     /// What lines are dated by: the system's time, also in a rehearsal.
     pub clock: Clock,
 }
@@ -91,7 +97,7 @@ impl Limits {
 /// A worker's gate, with its own connections to the backends.
 pub struct Gate {
     shared: Arc<Shared>,
-    forwarder: Forwarder,
+    forwarder: Forwarder<Sent>,
     tunnels: Tunnels,
     ids: Ids,
 }
@@ -99,7 +105,7 @@ pub struct Gate {
 /// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
 /// than its place.
 struct Arrival {
-    request: Request<Incoming>,
+    request: Request<Sent>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
@@ -190,6 +196,7 @@ impl Gate {
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
         let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let request = request.map(Sent::Client);
         let arrival = |path| Arrival {
             request,
             provenance,

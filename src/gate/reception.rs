@@ -6,10 +6,9 @@ use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use super::tunnel::{self, Cause, EventStream, Life};
-use super::{Arrival, Body, Gate, Problem, Stage, options};
+use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
 use crate::forward::{self, BackendBody, Teller};
@@ -21,38 +20,40 @@ const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
     pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let request = &arrival.request;
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
-            (Some(Stage::Ready(ready)), Route::Outside) => {
-                let caf = ready.caf();
-                if options::ends_here(&mut arrival.request) {
-                    return Ok(options::answer());
+            (Some(Stage::Ready(_)), Route::Outside) if options::ends_here(&mut arrival.request) => {
+                Ok(options::answer())
+            }
+            (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(&arrival.request) {
+                Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
+                None if tunnel::is_handshake(&arrival.request) => {
+                    Box::pin(self.switch(ready.caf(), arrival)).await
                 }
-                if tunnel::is_handshake(&arrival.request) {
-                    return Box::pin(self.switch(caf, arrival)).await;
-                }
-                self.forward(caf, arrival).await
+                None => self.forward(ready.caf(), arrival).await,
+            },
+            (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
+                Err(Box::pin(self.park(arrival)).await)
             }
             (None, _) => {
                 let problem =
                     if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
-                self.turn(request, None, problem)
+                self.turn(&arrival.request, None, problem)
             }
             (Some(stage @ Stage::MustChangePassword(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_change_password())
+                self.turn(&arrival.request, Some(stage), Problem::must_change_password())
             }
             (Some(stage @ Stage::MustChooseCaf(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_choose_caf())
+                self.turn(&arrival.request, Some(stage), Problem::must_choose_caf())
             }
             (Some(stage @ Stage::MustIdentifyEstablishment(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_identify_establishment())
+                self.turn(&arrival.request, Some(stage), Problem::must_identify_establishment())
             }
             (Some(stage @ Stage::Ready(_)), Route::Action(_)) => {
-                self.turn(request, Some(stage), Problem::not_found())
+                self.turn(&arrival.request, Some(stage), Problem::not_found())
             }
         }
     }
@@ -69,14 +70,19 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
-        let visit = Visit { session, shown_dead, place, rendering };
+        let parked = self.shared.parking_cookie.read(request.headers());
+        let visit = Visit { session, shown_dead, parked, place, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
-    async fn forward(&self, caf: CafCode, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn forward(
+        &self,
+        caf: CafCode,
+        mut arrival: Box<Arrival>,
+    ) -> Result<Response<Body>, Problem> {
         let teller = arrival.connection.take().map(|connection| connection as Arc<dyn Teller>);
         let (admitted, cause) = self.permit(caf, arrival)?;
         match self.forwarder.forward_telling(admitted, teller).await {
@@ -86,7 +92,7 @@ impl Gate {
     }
 
     /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
-    pub(super) fn carry(&self, response: Response<BackendBody>, cause: Cause) -> Response<Body> {
+    pub(super) fn carry(&self, response: Response<BackendBody<Sent>>, cause: Cause) -> Response<Body> {
         if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
             return response.map(Body::from);
         }
@@ -104,7 +110,7 @@ impl Gate {
         &self,
         caf: CafCode,
         arrival: Box<Arrival>,
-    ) -> Result<(AdmittedRequest<Incoming>, Cause), Problem> {
+    ) -> Result<(AdmittedRequest<Sent>, Cause), Problem> {
         let Some(session) = arrival.session else { return Err(Problem::no_session()) };
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();

@@ -165,6 +165,14 @@ impl Sessions {
         Ok(Found::Live(session))
     }
 
+    /// Where a session stood that is no longer alive, as long as the store still has it: one that ran out,
+    /// not one that was ended.
+    pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
+        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
+        let session = Session::new(*id, record, last_action);
+        Ok((!self.is_alive(&session)).then_some(session.record.stage))
+    }
+
     /// A user's action: idle time is back to full. Written to the store at most once a second.
     pub fn act(&self, session: &Arc<Session>) {
         session.last_action_ms.fetch_max(self.clock.now_ms(), Ordering::Relaxed);

@@ -19,6 +19,7 @@ mod led;
 mod limits;
 mod operations;
 mod origin;
+mod parked;
 mod passwords;
 mod problems;
 mod proxied;

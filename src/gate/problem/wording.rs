@@ -24,6 +24,25 @@ impl Problem {
         Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
     }
 
+    /// A cookie that no longer lives, with a form that is kept for that long.
+    pub fn session_expired_form_kept(left: Duration) -> Self {
+        let time = french::wait(left);
+        let detail = format!(
+            "Elle a duré trop longtemps sans action. Ce que vous venez de valider n’a pas été transmis, mais n’est pas perdu : \
+             c’est gardé {time}. Connectez-vous avec le même compte, à la même Caf : vous pourrez le vérifier, puis l’envoyer."
+        );
+        Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
+            .with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
+    }
+
+    /// A form that is to be sent, and is no longer there.
+    pub fn nothing_parked() -> Self {
+        Self::bad_request(
+            "Cette saisie n’attend plus : elle a déjà été envoyée ou abandonnée, ou plus de 30 minutes ont passé. Vérifiez \
+             dans la téléprocédure si elle a été reçue avant de la refaire.",
+        )
+    }
+
     /// The password must be changed before anything else.
     pub fn must_change_password() -> Self {
         let detail =
@@ -248,6 +267,7 @@ impl Problem {
             points: Vec::new(),
             retry_after: None,
             allow: None,
+            cookie: None,
             extra: Map::new(),
             suite: None,
             form: None,

@@ -14,7 +14,6 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
@@ -24,7 +23,7 @@ pub use seats::Tunnels;
 pub use stream::EventStream;
 pub(super) use stream::is_event_stream;
 
-use super::{Arrival, Body, Gate, Problem};
+use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::CafCode;
 use crate::forward::Handshake;
 use pump::Tunnel;
@@ -45,7 +44,7 @@ pub(super) fn is_extended_connect<B>(request: &Request<B>) -> bool {
 
 /// Whether it asks for a WebSocket, the only protocol that is switched to. Who asks for another one is answered in
 /// HTTP (RFC 9110 section 7.8).
-pub(super) fn is_handshake(request: &Request<Incoming>) -> bool {
+pub(super) fn is_handshake(request: &Request<Sent>) -> bool {
     let names = |name, word: &str| names(request.headers(), name, word);
     asks_to_switch(request)
         && request.body().is_end_stream()

@@ -69,7 +69,7 @@ pub struct Tunnels {
 #[derive(Debug)]
 pub(super) struct Open {
     closing: watch::Receiver<bool>,
-    open: Rc<Cell<usize>>,
+    count: Rc<Cell<usize>>,
     connection: Option<Arc<Link>>,
 }
 
@@ -81,7 +81,7 @@ impl Tunnels {
     /// Counts one that took `connection` over.
     pub(super) fn open(&self, connection: Option<Arc<Link>>) -> Open {
         self.open.set(self.open.get() + 1);
-        Open { closing: self.closing.subscribe(), open: Rc::clone(&self.open), connection }
+        Open { closing: self.closing.subscribe(), count: Rc::clone(&self.open), connection }
     }
 
     /// How many are open.
@@ -109,7 +109,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.open.set(self.open.get().saturating_sub(1));
+        self.count.set(self.count.get().saturating_sub(1));
         if let Some(connection) = &self.connection {
             connection.end_tunnel();
         }
