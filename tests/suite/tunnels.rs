@@ -254,6 +254,19 @@ fn an_end_at_another_replica_ends_the_tunnel_here() {
 }
 
 #[test]
+fn a_tunnel_does_not_outlive_its_store_for_long() {
+    let mut world = World::new(Kind::Redis);
+    world.caf921.script(echo());
+    let client = world.admitted();
+    let mut socket = open(&world.gateway, &client);
+    world.redis.as_mut().unwrap().kill();
+    let asked = Instant::now();
+    let (opcode, reason) = socket.frame().expect("a close");
+    assert_eq!((opcode, &reason[..2]), (8, 1_013_u16.to_be_bytes().as_slice()), "try again later");
+    assert!(asked.elapsed() < 2 * SOON, "{:?}", asked.elapsed());
+}
+
+#[test]
 fn only_what_its_user_sends_keeps_the_session_alive() {
     let mut world = World::with(Kind::Embedded, |settings| {
         settings.set("session", "passive_paths", r#"["/sondage"]"#);
