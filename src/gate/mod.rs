@@ -167,11 +167,12 @@ impl Gate {
             metrics::problem(code);
         }
         if telemetry::is_recorded() {
+            let is_refused = method.as_str() == STAND_IN_METHOD;
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
                 id,
-                method: method.as_str(),
-                path: uri.path(),
+                method: if is_refused { "-" } else { method.as_str() },
+                path: if is_refused { "-" } else { uri.path() },
                 etat: line.etat,
                 caf: line.caf,
                 status,
@@ -192,7 +193,9 @@ impl Gate {
         let shared = &*self.shared;
         if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
             shared.limits.client.check(&ClientKey::from(provenance.client))?;
-            return Err(connection.refusal().into());
+            let why = connection.refusal();
+            tracing::debug!(id = ?provenance.request_id, %why, "refused before it was a request");
+            return Err(why.into());
         }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
@@ -201,8 +204,9 @@ impl Gate {
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
         let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let request = request.map(Sent::Client);
         let arrival = |path| Arrival {
-            request: request.map(Sent::Client),
+            request,
             provenance,
             path,
             client,

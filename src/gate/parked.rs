@@ -101,7 +101,7 @@ impl Gate {
         };
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
-        let admitted = self.permit(stage.caf(), arrival)?;
+        let (admitted, _) = self.permit(stage.caf(), arrival)?;
         if self.shared.parking.take(&token, &owner).await?.is_none() {
             return Err(Problem::nothing_parked());
         }
