@@ -5,7 +5,8 @@
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
-//! back, `body` carries the answer's body and gives the connection back. The backend is looked up
+//! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
+//! into pages. The backend is looked up
 //! by the permit alone.
 
 mod answer;
@@ -14,6 +15,7 @@ mod body;
 mod cookies;
 mod error;
 mod headers;
+mod inject;
 mod names;
 mod pool;
 mod upload;
@@ -33,6 +35,7 @@ use hyper::body::Incoming;
 
 use self::backend::Backend;
 use self::body::Hold;
+use self::inject::Injector;
 use self::upload::Upload;
 use crate::config::{self, Config};
 use crate::domain::CafCode;
@@ -40,6 +43,7 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::inject::AnswerBody;
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
@@ -50,6 +54,7 @@ struct Inner<B> {
     backends: Vec<Backend<B>>,
     max_body: u64,
     idle_timeout: Duration,
+    injector: Injector,
     /// Where values are put together; never held across an await.
     scratch: RefCell<Vec<u8>>,
 }
@@ -57,14 +62,14 @@ struct Inner<B> {
 impl<B> Forwarder<B> {
     /// A worker's forwarder, without any connection yet.
     pub fn new(config: &Config) -> Self {
-        Self::with(&config.cafs, &config.backend, config.limits.body)
+        Self::with(&config.cafs, &config.backend, config.limits.body, Injector::new(config))
     }
 
-    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64) -> Self {
+    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64, injector: Injector) -> Self {
         let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
         let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, scratch: RefCell::default() }))
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, scratch: RefCell::default() }))
     }
 }
 
@@ -76,8 +81,8 @@ where
     /// Forwards one request to the backend of its permit's Caf.
     ///
     /// Dropping the future, or the answer's body before its end, closes the backend's connection.
-    pub async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
-        self.0.forward(admitted).await
+    pub async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<AnswerBody<B>>, Error> {
+        self.0.pass(admitted).await
     }
 }
 
@@ -86,6 +91,13 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
+    /// [`Inner::forward`], and what becomes of a page.
+    async fn pass(&self, mut admitted: AdmittedRequest<B>) -> Result<Response<AnswerBody<B>>, Error> {
+        let wish = self.injector.ask(&mut admitted);
+        let answer = self.forward(admitted).await?;
+        Ok(self.injector.dress(answer, wish))
+    }
+
     async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
         let caf = admitted.caf();
         let blame = |reason| Error::new(caf, reason);
@@ -150,7 +162,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<BackendBody<B>>;
+    type Response = Response<AnswerBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 
@@ -161,7 +173,7 @@ where
     /// As [`forward`](Forwarder::forward), which costs an allocation less.
     fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.forward(admitted).await })
+        Box::pin(async move { inner.pass(admitted).await })
     }
 }
 

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::forward::{BackendBody, BoxError};
+use crate::forward::{AnswerBody, BoxError};
 
 /// A response's body.
 pub enum Body {
     /// A page, a state or a problem.
     Own(Full<Bytes>),
     /// What a backend sends.
-    Backend(BackendBody),
+    Backend(AnswerBody),
 }
 
 impl From<Full<Bytes>> for Body {
@@ -23,8 +23,8 @@ impl From<Full<Bytes>> for Body {
     }
 }
 
-impl From<BackendBody> for Body {
-    fn from(stream: BackendBody) -> Self {
+impl From<AnswerBody> for Body {
+    fn from(stream: AnswerBody) -> Self {
         Self::Backend(stream)
     }
 }

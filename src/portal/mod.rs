@@ -18,6 +18,7 @@ mod password;
 mod refusal;
 mod rendering;
 mod reply;
+mod script;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -106,7 +107,7 @@ impl Portal {
             base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
-            site: Arc::new(Site::new(&config.portal.prefix)),
+            site: Arc::new(Site::new(&config.portal.prefix, config.session.idle_timeout)),
             places: Places::new(&config.portal),
         }
     }
@@ -216,7 +217,7 @@ impl Portal {
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet => {
+            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
                 Ok(reply::Outcome::Same)
             }
         }
@@ -227,6 +228,7 @@ impl Portal {
         match action {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
+            Action::Script => script::get(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())

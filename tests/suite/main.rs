@@ -26,3 +26,5 @@ mod smoke;
 mod states;
 mod stores;
 mod tls;
+mod warning;
+mod warning_seen;
