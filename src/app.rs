@@ -17,9 +17,10 @@ use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
 use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Gatekeeper, LostPassword, Registry, Signer};
+use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::Portal;
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
@@ -203,6 +204,7 @@ struct Services {
     sessions: Arc<Sessions>,
     signer: Arc<Signer>,
     registry: Arc<Registry>,
+    explainer: Arc<Explainer>,
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
@@ -250,8 +252,17 @@ impl Services {
             post: mailer.map(|mailer| Arc::new(mailer) as _),
             background: background.clone(),
         });
+        let explainer = Arc::new(Explainer {
+            accounts: Arc::clone(&accounts),
+            establishments: store.clone(),
+            calendar: Arc::clone(&calendar),
+            portal_prefix: config.portal.prefix.clone(),
+            clock: clock.clone(),
+        });
+        let parking = Arc::new(Parking::new(store.clone(), store.clone(), clock.clone()));
         let keys = Arc::clone(&signer);
-        let portal = Arc::new(Portal::new(config, desk, lost, keys, calendar, clock.clone()));
+        let portal =
+            Arc::new(Portal::new(config, desk, lost, Arc::clone(&parking), keys, calendar, clock.clone()));
         let registry =
             Arc::new(Registry { accounts, sessions: Arc::clone(&sessions), establishments: store.clone() });
         let shared = Arc::new(Shared {
@@ -261,8 +272,11 @@ impl Services {
             portal,
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
+            parking,
+            parking_cookie: ParkingCookie::new(config.server.is_secure()),
+            clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, explainer, store: store.clone(), shared })
     }
 }
 
@@ -276,6 +290,7 @@ fn start_admin(
     let address = listener.address();
     let router = admin::router(admin::State {
         registry: Arc::clone(&services.registry),
+        explainer: Arc::clone(&services.explainer),
         clock: clock.clone(),
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),

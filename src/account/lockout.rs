@@ -63,6 +63,22 @@ impl Lockout {
         Ok(Guess { here, anywhere })
     }
 
+    /// Time left of the longest lock, everywhere or at `place`.
+    pub(super) async fn left(
+        &self,
+        typed: &str,
+        epoch: u64,
+        place: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreError> {
+        let anywhere = account_key(typed, epoch);
+        let here = match place {
+            Some(place) => self.counters.lock_left(&format!("{anywhere}@{place}"), now).await?,
+            None => None,
+        };
+        Ok(self.counters.lock_left(&anywhere, now).await?.max(here))
+    }
+
     pub(super) async fn forgive(&self, guess: Guess) -> Result<(), StoreError> {
         self.counters.forgive(&guess.here).await?;
         self.counters.forgive(&guess.anywhere).await

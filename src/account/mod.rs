@@ -55,6 +55,13 @@ pub struct Account {
     pub revision: u64,
 }
 
+impl Account {
+    /// Whether its password opens anything at all.
+    pub fn may_sign_in(&self) -> bool {
+        self.status == Status::Active
+    }
+}
+
 /// Whether an account may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

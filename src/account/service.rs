@@ -135,7 +135,7 @@ impl Accounts {
     ) -> Result<SignedIn, SignInError> {
         let account = self.prove(typed, password, place).await?;
         let account = self.stamp_sign_in(account).await?;
-        let must_change = self.must_change(&account);
+        let must_change = self.must_change(&account, self.clock.now());
         Ok(SignedIn::new(account, must_change))
     }
 
@@ -162,16 +162,37 @@ impl Accounts {
     /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
     pub async fn grant(&self, identifiant: &Identifiant, caf: CafCode) -> Result<GrantedCaf, GrantError> {
         let account = self.store.find(identifiant).await?.ok_or(GrantError::Inactive)?;
-        if account.status != Status::Active {
+        self.may_enter(&account, caf, self.clock.now())?;
+        Ok(GrantedCaf::new(caf, account.cafs))
+    }
+
+    /// What [`Accounts::grant`] decides by: whether `account` may enter `caf` at an instant.
+    pub fn may_enter(&self, account: &Account, caf: CafCode, at: Timestamp) -> Result<(), GrantError> {
+        if !account.may_sign_in() {
             return Err(GrantError::Inactive);
         }
-        if self.must_change(&account) {
+        if self.must_change(account, at) {
             return Err(GrantError::PasswordDue);
         }
         if !account.cafs.contains(&caf) {
             return Err(GrantError::NotGranted);
         }
-        Ok(GrantedCaf::new(caf, account.cafs))
+        Ok(())
+    }
+
+    /// Whether at an instant the password only opens its own change (rule 2).
+    pub fn must_change(&self, account: &Account, at: Timestamp) -> bool {
+        account.must_change || self.password_age(account.password_changed_at).is_due(at)
+    }
+
+    /// Time left of the lock that wrong passwords brought, everywhere or at `place`; nothing is counted.
+    pub async fn lock_left(
+        &self,
+        account: &Account,
+        place: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreError> {
+        self.lockout.left(account.identifiant.as_str(), account.lock_epoch, place, now).await
     }
 
     /// Whether an account is still active, with the password it had at `password_changed_at`.
@@ -213,7 +234,7 @@ impl Accounts {
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
-            Some(account) if right && account.status == Status::Active => {
+            Some(account) if right && account.may_sign_in() => {
                 self.lockout.forgive(guess).await?;
                 Ok(account)
             }
@@ -232,10 +253,6 @@ impl Accounts {
         let read = self.store.find(&account.identifiant).await?.ok_or(SignInError::Refused)?;
         let same = read.status == Status::Active && read.password_hash == account.password_hash;
         if same { Ok(read) } else { Err(SignInError::Refused) }
-    }
-
-    fn must_change(&self, account: &Account) -> bool {
-        account.must_change || self.password_age(account.password_changed_at).is_due(self.clock.now())
     }
 
     pub(super) async fn check_new(&self, account: &Account, new: &SecretString) -> Result<(), ChangeError> {

@@ -1,5 +1,6 @@
 //! The operations of the admin API, shared by its routes and its clients.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,7 +9,9 @@ use form_urlencoded::byte_serialize;
 use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
-use super::{IMPORT_TIMEOUT, Problem, State, TIMEOUT, account, account_import, clock, establishment};
+use super::{
+    IMPORT_TIMEOUT, Problem, State, TIMEOUT, account, account_import, clock, establishment, explain,
+};
 use crate::account::{NewAccount, Status};
 use crate::domain::{CafCode, Identifiant, Timestamp};
 
@@ -49,6 +52,8 @@ pub enum Command {
         /// Only says what would be done.
         dry_run: bool,
     },
+    /// Says why a request would be let through, or not.
+    Explain(ExplainQuery),
     /// Shows the clock of a rehearsal.
     ShowClock,
     /// Moves it.
@@ -73,6 +78,35 @@ pub struct AccountQuery {
     pub limit: Option<usize>,
 }
 
+/// What is to be explained.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// Who.
+    pub account: Identifiant,
+    /// At which Caf.
+    pub caf: CafCode,
+    /// Path as it would be sent.
+    pub path: String,
+    /// When; now where it is not told.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// From which address, to look at the lock of that place too.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+}
+
+impl ExplainQuery {
+    fn target(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new("/v1/explain?".to_owned());
+        query.append_pair("account", self.account.as_str()).append_pair("caf", self.caf.as_str());
+        query.append_pair("path", &self.path);
+        query.extend_pairs(self.at.map(|at| ("at", at.to_string())));
+        query.extend_pairs(self.from.map(|from| ("from", from.to_string())));
+        query.finish()
+    }
+}
+
 impl Command {
     /// The request that asks a gateway for this operation; its target is a path and query.
     pub fn into_request(self) -> Result<Request<Body>, http::Error> {
@@ -91,6 +125,7 @@ impl Command {
             Self::ImportEstablishments { rows, dry_run } => {
                 (Method::POST, import("establishments", dry_run), rows)
             }
+            Self::Explain(query) => (Method::GET, query.target(), Body::empty()),
             Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
             Self::SetClock(now) => (Method::PUT, "/v1/clock".to_owned(), json(&super::ClockView { now })),
         };
@@ -119,6 +154,7 @@ impl Command {
             Self::DeleteAccount(of) => account::delete(state, &of).await,
             Self::ListEstablishments => establishment::list(state).await,
             Self::ImportEstablishments { rows, dry_run } => establishment::import(state, rows, dry_run).await,
+            Self::Explain(query) => explain::show(state, query).await,
             Self::ShowClock => clock::show(state),
             Self::SetClock(now) => clock::set(state, now),
         }

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use super::State;
 use crate::account::{self, Account, AccountStore, Accounts, Added, Hasher};
 use crate::domain::{
-    CafCode, Clock, Identifiant, IdentifiantCommunication, PasswordRules, Siret, StoreError, Timestamp,
+    CafCode, Calendar, Clock, Identifiant, IdentifiantCommunication, PasswordRules, Siret, StoreError,
+    Timestamp,
 };
-use crate::entry::Registry;
+use crate::entry::{Explainer, Registry};
 use crate::establishment::{Establishment, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::session::{self, Record, SessionCache, SessionId, SessionStore, Sessions};
@@ -162,6 +163,10 @@ impl Counters for Memory {
         Ok(())
     }
 
+    async fn lock_left(&self, _: &str, _: Timestamp) -> Result<Option<Duration>, StoreError> {
+        Ok(None)
+    }
+
     async fn forgive(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
@@ -175,16 +180,21 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
     let accounts = Accounts::new(memory.clone(), memory.clone(), hasher, clock.clone(), account_policy());
     let cache = Arc::new(SessionCache::new(16));
     let sessions = Sessions::new(memory.clone(), cache, clock.clone(), session_policy());
-    let registry = Registry {
-        accounts: Arc::new(accounts),
-        sessions: Arc::new(sessions),
+    let accounts = Arc::new(accounts);
+    let explainer = Explainer {
+        accounts: Arc::clone(&accounts),
         establishments: memory.clone(),
+        calendar: Arc::new(Calendar::new(Vec::new())),
+        portal_prefix: "/portail".to_owned(),
+        clock: clock.clone(),
     };
+    let registry = Registry { accounts, sessions: Arc::new(sessions), establishments: memory.clone() };
     let cafs: HashMap<&str, &str> =
         HashMap::from([("921", "Caf des Hauts-de-Seine"), ("751", "Caf de Paris")]);
     let known = cafs.into_iter().map(|(code, name)| (code.parse().expect("a code"), name.to_owned()));
     let state = State {
         registry: Arc::new(registry),
+        explainer: Arc::new(explainer),
         clock,
         rehearsal: true,
         ready: Arc::new(Vec::new),

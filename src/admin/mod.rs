@@ -10,6 +10,7 @@ mod answer;
 mod clock;
 mod command;
 mod establishment;
+mod explain;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod guard;
@@ -25,13 +26,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{CafCode, Clock};
-use crate::entry::Registry;
+use crate::entry::{Explainer, Registry};
 
 pub use answer::{
     AccountView, AccountsImported, AccountsPage, ClockView, EstablishmentsImported, EstablishmentsList,
     Provisional,
 };
-pub use command::{AccountQuery, Command};
+pub use command::{AccountQuery, Command, ExplainQuery};
 pub use listen::{Listener, serve};
 pub use problem::{BadRow, Problem};
 pub use route::router;
@@ -53,6 +54,8 @@ pub type Readiness = dyn Fn() -> Vec<String> + Send + Sync;
 pub struct State {
     /// All habilitations.
     pub registry: Arc<Registry>,
+    /// What replays decisions.
+    pub explainer: Arc<Explainer>,
     /// The time, which a rehearsal may move.
     pub clock: Clock,
     /// Whether this is a rehearsal.

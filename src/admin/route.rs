@@ -18,8 +18,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::import::{self, Fault, Fields};
 use super::{
-    AccountQuery, Command, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT, account_import, guard,
-    health, problem,
+    AccountQuery, Command, ExplainQuery, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT,
+    account_import, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
@@ -43,6 +43,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/accounts/{identifiant}/force-change", on_account(Command::ForceChange))
         .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
         .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
+        .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
         .merge(bounded(others, BODY_LIMIT, TIMEOUT))
@@ -88,6 +89,11 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
 
 async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {
     let command = query.map(|Query(query)| Command::ListAccounts(query));
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejection>) -> Response {
+    let command = query.map(|Query(query)| Command::Explain(query));
     run(state, command.map_err(|rejection| bad_query(&rejection))).await
 }
 

@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod completions;
 mod establishment;
+mod explain;
 mod import;
 mod output;
 mod run;
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry;
+
 #[derive(Debug, Parser)]
 #[command(name = "octroi", version, about = ABOUT, disable_help_subcommand = true)]
 struct Cli {
@@ -36,6 +39,13 @@ The gateway at the edge of the ESAT extranet: who may pass, to which Caf, and fo
 
 Without a command: the embedded default, with demonstration Cafs and accounts,
 on http://127.0.0.1:8080.";
+
+const EXPLAIN_HELP: &str = "\
+Nothing is changed, counted or forwarded. Exit status 0: it was explained, whatever the answer.
+
+Examples:
+  octroi explain --account direction@esat.example --caf 921 --path /teleprocedure/certificat-emploi
+  octroi explain --account direction@esat.example --caf 921 --path / --at 2027-03-01T00:00:00+01:00";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -51,6 +61,9 @@ enum Command {
     /// Manage the establishments that the Cafs know
     #[command(after_help = "Example:\n  octroi establishment import establishments.jsonl --dry-run")]
     Establishment(establishment::Args),
+    /// Say why a person would be let through, or would not, at an instant
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(explain::Args),
     /// Show or move the clock of a gateway in rehearsal
     #[command(after_help = "Example:\n  octroi clock set 2026-12-01T00:00:00+01:00")]
     Clock(clock::Args),
@@ -71,7 +84,9 @@ struct ConfigFile {
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
-    dispatch(Cli::parse()).unwrap_or_else(|error| {
+    let done = dispatch(Cli::parse());
+    telemetry::flush();
+    done.unwrap_or_else(|error| {
         // Whoever read the output has seen enough.
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
@@ -88,6 +103,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check(file)) => check::check(&file.config),
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Schema) => schema::run(),

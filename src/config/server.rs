@@ -27,6 +27,8 @@ pub struct Server {
     pub behind_tls_proxy: bool,
     /// Whether trusted proxies open each connection with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Most connections of clients at once, over all workers.
+    pub max_connections: usize,
     /// Certificate and key of this listener.
     pub tls: Option<Tls>,
     /// Threads that serve requests, each with its own listener and pools.
@@ -67,7 +69,12 @@ pub(super) static SERVER: Section = Section {
         Key::default::<bool>(
             "proxy_protocol",
             "false",
-            "PROXY protocol on new connections: not supported yet.",
+            "Whether connections of trusted_proxies begin with a PROXY protocol header (version 1 or 2).",
+        ),
+        Key::default::<Connections>(
+            "max_connections",
+            "20000",
+            "Most connections of clients at once; more wait until others end.",
         ),
         Key::optional::<Workers>("workers", "Threads that serve requests. Default: one a core."),
         Key::default::<Duration>(
@@ -89,6 +96,7 @@ pub(super) static TLS: Section = Section {
 };
 
 type Workers = Count<1, 1024>;
+type Connections = Count<1, 10_000_000>;
 
 impl Server {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
@@ -99,11 +107,12 @@ impl Server {
             (part.read("trusted_proxies"), part.read("behind_tls_proxy"));
         let (proxy_protocol, drain_timeout) = (part.read("proxy_protocol"), part.read("drain_timeout"));
         let workers = part.read::<Workers>("workers");
+        let max_connections = part.read::<Connections>("max_connections");
         let encrypted = tls_part.is_meant() || behind_tls_proxy == Some(true);
         let listen = read_listen(&part, encrypted);
         check_proxies(&part, trusted_proxies.as_deref());
-        if proxy_protocol == Some(true) {
-            part.refuse("proxy_protocol", "which is not supported yet, expected false");
+        if proxy_protocol == Some(true) && trusted_proxies.as_ref().is_some_and(Vec::is_empty) {
+            part.refuse("proxy_protocol", "which needs trusted_proxies: nobody else's header is believed");
         }
         if !encrypted && public_url.as_ref().is_some_and(|url: &Origin| url.https) {
             let said =
@@ -116,6 +125,7 @@ impl Server {
             trusted_proxies: trusted_proxies?,
             behind_tls_proxy: behind_tls_proxy?,
             proxy_protocol: proxy_protocol?,
+            max_connections: max_connections?.size(),
             tls,
             workers: workers.map_or_else(cores, Count::size),
             drain_timeout: drain_timeout?,

@@ -2,6 +2,7 @@
 
 mod admitted;
 mod desk;
+mod explain;
 mod gatekeeper;
 mod keys;
 mod lost;
@@ -10,6 +11,7 @@ mod signer;
 
 pub use admitted::{Admitted, AdmittedRequest, Papers, Provenance};
 pub use desk::{Desk, DeskError, Entered, Left};
+pub use explain::{Explainer, Explanation, Outcome, Question, Step, Topic};
 pub use gatekeeper::{Gatekeeper, NotAdmitted};
 pub use keys::{SigningKeyStore, StoredKey};
 pub use lost::{Letter, LostPassword, Post, PostError};

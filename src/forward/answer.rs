@@ -1,8 +1,8 @@
 //! What a backend may say in an answer's head, and what becomes of it on the way to a client.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use super::cookies::Tag;
 use super::error::Reason;
@@ -15,18 +15,71 @@ pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Ve
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
     }
+    edit(head, caf, tag, scratch)
+}
+
+/// The same for the head of a switch that was asked for: no body follows it.
+pub(super) fn accept_switch(
+    head: &mut Parts,
+    caf: CafCode,
+    tag: &Tag,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    edit(head, caf, tag, scratch)?;
+    head.headers.remove(CONTENT_LENGTH);
+    Ok(())
+}
+
+fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Result<(), Reason> {
     let headers = &mut head.headers;
-    if names_another(headers, caf) {
+    let survey = Survey::of(headers);
+    if survey.caf_code && names_another(headers, caf) {
         return Err(Reason::WrongCaf);
     }
-    frame(headers, head.status)?;
-    drop_connection(headers);
-    drop_named(headers, |name| {
-        names::is_hop_by_hop(name.as_str().as_bytes()) || names::is_of_the_whole_site(name)
-    });
-    tag.outward(headers, scratch);
+    frame(headers, &survey, head.status)?;
+    if survey.connection {
+        drop_connection(headers);
+    }
+    for name in &survey.unwanted {
+        headers.remove(name);
+    }
+    if survey.set_cookie {
+        tag.outward(headers, scratch);
+    }
     head.version = Version::HTTP_11;
     Ok(())
+}
+
+/// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+struct Survey {
+    caf_code: bool,
+    transfer_encoding: bool,
+    content_length: bool,
+    connection: bool,
+    set_cookie: bool,
+    unwanted: Vec<HeaderName>,
+}
+
+impl Survey {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut survey = Self::default();
+        for name in headers.keys() {
+            match *name {
+                TRANSFER_ENCODING => survey.transfer_encoding = true,
+                CONTENT_LENGTH => survey.content_length = true,
+                CONNECTION => survey.connection = true,
+                SET_COOKIE => survey.set_cookie = true,
+                _ if *name == names::CAF_CODE => survey.caf_code = true,
+                _ if names::is_hop_by_hop(name.as_str().as_bytes()) || names::is_of_the_whole_site(name) => {
+                    survey.unwanted.push(name.clone());
+                }
+                _ => {}
+            }
+        }
+        survey
+    }
 }
 
 /// Takes out of a backend's trailer section what only a head may say.
@@ -39,17 +92,20 @@ fn names_another(headers: &HeaderMap, caf: CafCode) -> bool {
 }
 
 /// Leaves one length or none (RFC 9112 section 6.3): what the client is told is what was read.
-fn frame(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Reason> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter().peekable();
-    let is_coded = codings.peek().is_some();
-    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(Reason::BadAnswer("a transfer coding other than chunked"));
-    }
-    if is_coded {
+fn frame(headers: &mut HeaderMap, survey: &Survey, status: StatusCode) -> Result<(), Reason> {
+    if survey.transfer_encoding {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Reason::BadAnswer("a transfer coding other than chunked"));
+        }
         headers.remove(TRANSFER_ENCODING);
     }
-    if is_coded || status == StatusCode::NO_CONTENT {
+    if !survey.content_length {
+        return Ok(());
+    }
+    if survey.transfer_encoding || status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
+        return Ok(());
     }
     let mut said = headers.get_all(CONTENT_LENGTH).iter();
     let is_plain = said.next().is_none_or(|length| parse_length(length).is_some());

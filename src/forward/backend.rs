@@ -1,20 +1,21 @@
 //! One Caf's backend: which of its instances is asked, on which connection, and for how long.
 
 use std::cell::Cell;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep};
 
+use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
 use super::pool::{Instance, Lease, Seat};
-use super::upload::{BoxError, Progress, Silence, Upload};
+use super::upload::{BoxError, Progress, Silence};
 use crate::config;
 use crate::domain::CafCode;
 
@@ -75,7 +76,7 @@ where
     /// again: a request that a dying connection gave back, or one that found no connection.
     pub(super) async fn exchange(
         &self,
-        mut request: Request<Upload<B>>,
+        mut request: Prepared<B>,
         upload: Option<&Progress>,
     ) -> Result<(Response<Incoming>, Lease<B>), Reason> {
         let first = self.least_loaded();
@@ -125,13 +126,14 @@ where
     async fn send(
         &self,
         lease: &mut Lease<B>,
-        request: Request<Upload<B>>,
+        request: Prepared<B>,
         upload: Option<&Progress>,
-    ) -> Result<Response<Incoming>, (Option<Request<Upload<B>>>, Reason)> {
-        let answer = lease.connection.sender.try_send_request(request);
-        let answer = self.in_time(answer, upload).await.map_err(|reason| (None, reason))?;
+    ) -> Result<Response<Incoming>, (Option<Prepared<B>>, Reason)> {
+        let answer = lease.connection.sender.try_send_request(*request);
+        let timer = lease.connection.timer.as_mut();
+        let answer = self.in_time(answer, timer, upload).await.map_err(|reason| (None, reason))?;
         answer.map_err(|mut error| {
-            let unsent = error.take_message();
+            let unsent = error.take_message().map(Box::new);
             let failure = upload.and_then(Progress::failure);
             (unsent, failure.unwrap_or_else(|| Reason::Broken(error.into_error())))
         })
@@ -141,10 +143,11 @@ where
     async fn in_time<T>(
         &self,
         answer: impl Future<Output = T>,
+        mut timer: Pin<&mut Sleep>,
         upload: Option<&Progress>,
     ) -> Result<T, Reason> {
         let mut answer = pin!(answer);
-        let mut timer = pin!(sleep(self.first_byte_timeout));
+        timer.as_mut().reset(Instant::now() + self.first_byte_timeout);
         loop {
             tokio::select! {
                 biased;

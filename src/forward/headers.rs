@@ -4,9 +4,12 @@
 //! Heads are edited in place; a request that carries nothing to drop costs no allocation but those of
 //! the values that say where it comes from.
 
-use std::fmt::Write as _;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
@@ -24,6 +27,14 @@ const CONNECTION_TE: HeaderValue = HeaderValue::from_static("te");
 /// Most headers that are put in, so that the map grows once.
 const ADDED: usize = 16;
 
+/// What a forwarder keeps from one request to the next.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// Where values are put together.
+    pub(super) scratch: Vec<u8>,
+    origins: Origins,
+}
+
 /// Makes a client's head into what the backend of the permit's Caf gets. `fallback_host` is for a
 /// client that named none (HTTP/1.0).
 pub(super) fn prepare<B: Body>(
@@ -33,25 +44,66 @@ pub(super) fn prepare<B: Body>(
     from: Provenance,
     fallback_host: &HeaderValue,
     tag: &Tag,
-    scratch: &mut Vec<u8>,
+    desk: &mut Desk,
 ) -> Result<(), Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::BadRequest("CONNECT"));
     }
     let headers = &mut head.headers;
-    frame(headers, body.is_end_stream(), &body.size_hint())?;
+    let survey = Survey::of(headers, from.by_trusted_proxy);
+    frame(headers, &survey, body.is_end_stream(), &body.size_hint())?;
     headers.reserve(ADDED);
     let host = settle_host(headers, &head.uri, fallback_host);
     to_origin_form(&mut head.uri)?;
-    drop_connection(headers);
-    settle_te(headers);
-    drop_named(headers, |name| names::ends_here(name, from.by_trusted_proxy));
-    tag.inward(headers, scratch);
+    if survey.connection {
+        drop_connection(headers);
+    }
+    if survey.te {
+        settle_te(headers);
+    }
+    for name in &survey.unwanted {
+        headers.remove(name);
+    }
+    if survey.cookie {
+        tag.inward(headers, &mut desk.scratch);
+    }
     tell_session(headers, permit);
-    tell_origin(headers, from, host, scratch);
+    tell_origin(headers, from, &host, desk);
     head.version = Version::HTTP_11;
     head.extensions.clear();
     Ok(())
+}
+
+/// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+struct Survey {
+    transfer_encoding: bool,
+    content_length: bool,
+    connection: bool,
+    te: bool,
+    expect: bool,
+    cookie: bool,
+    unwanted: Vec<HeaderName>,
+}
+
+impl Survey {
+    fn of(headers: &HeaderMap, by_trusted_proxy: bool) -> Self {
+        let mut survey = Self::default();
+        for name in headers.keys() {
+            match *name {
+                TRANSFER_ENCODING => survey.transfer_encoding = true,
+                CONTENT_LENGTH => survey.content_length = true,
+                CONNECTION => survey.connection = true,
+                TE => survey.te = true,
+                EXPECT => survey.expect = true,
+                COOKIE => survey.cookie = true,
+                _ if names::ends_here(name, by_trusted_proxy) => survey.unwanted.push(name.clone()),
+                _ => {}
+            }
+        }
+        survey
+    }
 }
 
 /// Takes out of a client's trailer section what it may not say in a head either.
@@ -61,27 +113,31 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 
 /// Whether only a head may say it (RFC 9110 section 6.5.1).
 pub(super) fn is_for_heads_alone(name: &HeaderName) -> bool {
-    use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+    use http::header::{AUTHORIZATION, SET_COOKIE};
     let heads_alone = [CONTENT_LENGTH, HOST, TRAILER, EXPECT, AUTHORIZATION, COOKIE, SET_COOKIE];
     heads_alone.contains(name) || *name == names::CAF_CODE || names::is_hop_by_hop(name.as_str().as_bytes())
 }
 
 /// Makes the framing that is said and the body that is sent agree: one length, or chunks.
-fn frame(headers: &mut HeaderMap, is_empty: bool, hint: &SizeHint) -> Result<(), Reason> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(Reason::BadRequest("a transfer coding other than chunked"));
+fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHint) -> Result<(), Reason> {
+    if survey.transfer_encoding {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Reason::BadRequest("a transfer coding other than chunked"));
+        }
+        headers.remove(TRANSFER_ENCODING);
     }
-    headers.remove(TRANSFER_ENCODING);
     let known = if is_empty { Some(0) } else { hint.exact() };
-    let mut said = headers.get_all(CONTENT_LENGTH).iter();
-    match (said.next(), said.next(), known) {
-        (None, _, None) => drop(headers.insert(TRANSFER_ENCODING, CHUNKED)),
-        (None, _, Some(_)) => {}
-        (Some(said), None, Some(known)) if parse_length(said) == Some(known) => {}
-        _ => return Err(Reason::BadRequest("the length of the body is in doubt")),
+    if survey.content_length {
+        let mut said = headers.get_all(CONTENT_LENGTH).iter();
+        let is_known = known.is_some() && said.next().and_then(parse_length) == known;
+        if !is_known || said.next().is_some() {
+            return Err(Reason::BadRequest("the length of the body is in doubt"));
+        }
+    } else if known.is_none() {
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
     }
-    if is_empty {
+    if is_empty && survey.expect {
         headers.remove(EXPECT);
     }
     Ok(())
@@ -118,25 +174,26 @@ fn to_origin_form(target: &mut Uri) -> Result<(), Reason> {
 /// Drops `Connection` and all that it names, but for what says where the message goes and how long it
 /// is: no sender may name these (RFC 9110 section 7.6.1), and a backend needs them.
 pub(super) fn drop_connection(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(names_in).collect();
-        for name in named.iter().filter(|name| ![TE, HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
-        {
-            headers.remove(name);
-        }
+    // `keep-alive` and `close`, which is what is said most, name no header.
+    let names_some = |value: &HeaderValue| ![b"keep-alive".as_slice(), b"close"].contains(&value.as_bytes());
+    if !headers.get_all(CONNECTION).iter().any(names_some) {
         headers.remove(CONNECTION);
+        return;
     }
+    let named: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(names_in).collect();
+    for name in named.iter().filter(|name| ![TE, HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)) {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
 }
 
 /// Leaves of `TE` that the client takes trailers, said anew for the next hop.
 fn settle_te(headers: &mut HeaderMap) {
-    if headers.contains_key(TE) {
-        let trailers = headers.get_all(TE).iter().flat_map(names_in).any(|name| name == "trailers");
-        headers.remove(TE);
-        if trailers {
-            headers.insert(TE, TRAILERS);
-            headers.insert(CONNECTION, CONNECTION_TE);
-        }
+    let trailers = headers.get_all(TE).iter().flat_map(names_in).any(|name| name == "trailers");
+    headers.remove(TE);
+    if trailers {
+        headers.insert(TE, TRAILERS);
+        headers.insert(CONNECTION, CONNECTION_TE);
     }
 }
 
@@ -168,34 +225,86 @@ fn tell_session(headers: &mut HeaderMap, permit: &Admitted) {
 
 /// Where the request comes from; a trusted proxy's own word is kept, as long as it is about this client
 /// (a proxy may pass on, unread, the one of the two headers that it does not know).
-fn tell_origin(headers: &mut HeaderMap, from: Provenance, host: HeaderValue, scratch: &mut Vec<u8>) {
+fn tell_origin(headers: &mut HeaderMap, from: Provenance, host: &HeaderValue, desk: &mut Desk) {
     headers.insert(&names::REQUEST_ID, from.request_id);
     headers.insert(&names::TRACEPARENT, from.traceparent);
-    let proto = if from.https { "https" } else { "http" };
-    let mut client = AddressText { bytes: [0; 48], length: 0 };
-    let _ = write!(client, "{}", from.client.to_canonical());
+    let origin = desk.origins.of(from.client, from.https, host, &mut desk.scratch);
+    let client = origin.forwarded_for.as_bytes();
     let kept = |value: Option<&HeaderValue>| {
-        from.by_trusted_proxy && value.is_some_and(|value| contains(value.as_bytes(), client.as_bytes()))
+        from.by_trusted_proxy && value.is_some_and(|value| contains(value.as_bytes(), client))
     };
     if !kept(headers.get(&names::FORWARDED_FOR)) {
-        insert_bytes(headers, &names::FORWARDED_FOR, client.as_bytes());
+        headers.insert(&names::FORWARDED_FOR, origin.forwarded_for.clone());
     }
     if !kept(headers.get(FORWARDED)) {
-        write_forwarded(&client, proto, host.as_bytes(), scratch);
-        insert_bytes(headers, &FORWARDED, scratch);
+        headers.insert(FORWARDED, origin.forwarded.clone());
     }
-    if !headers.contains_key(&names::FORWARDED_PROTO) {
-        headers.insert(&names::FORWARDED_PROTO, HeaderValue::from_static(proto));
+    if !(from.by_trusted_proxy && headers.contains_key(&names::FORWARDED_PROTO)) {
+        headers.insert(&names::FORWARDED_PROTO, HeaderValue::from_static(proto(from.https)));
     }
-    if !headers.contains_key(&names::FORWARDED_HOST) {
-        headers.insert(&names::FORWARDED_HOST, host);
+    if !(from.by_trusted_proxy && headers.contains_key(&names::FORWARDED_HOST)) {
+        headers.insert(&names::FORWARDED_HOST, host.clone());
+    }
+}
+
+fn proto(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
+}
+
+/// Where the last requests came from, in the words of headers: the requests of one client say the same.
+struct Origins(Vec<Option<Origin>>);
+
+struct Origin {
+    client: IpAddr,
+    https: bool,
+    host: HeaderValue,
+    forwarded_for: HeaderValue,
+    forwarded: HeaderValue,
+}
+
+/// Clients remembered.
+const ORIGINS: usize = 256;
+
+impl Default for Origins {
+    fn default() -> Self {
+        Self((0..ORIGINS).map(|_| None).collect())
+    }
+}
+
+impl Origins {
+    fn of(&mut self, client: IpAddr, https: bool, host: &HeaderValue, scratch: &mut Vec<u8>) -> &Origin {
+        let client = client.to_canonical();
+        let place = &mut self.0[Self::place(client)];
+        let is_same =
+            |origin: &Origin| origin.client == client && origin.https == https && origin.host == host;
+        if !place.as_ref().is_some_and(is_same) {
+            *place = None;
+        }
+        place.get_or_insert_with(|| Origin::new(client, https, host, scratch))
+    }
+
+    fn place(client: IpAddr) -> usize {
+        let mut hasher = std::hash::DefaultHasher::new();
+        client.hash(&mut hasher);
+        usize::try_from(hasher.finish() % ORIGINS as u64).unwrap_or(0)
+    }
+}
+
+impl Origin {
+    fn new(client: IpAddr, https: bool, host: &HeaderValue, scratch: &mut Vec<u8>) -> Self {
+        let address = client.to_string();
+        write_forwarded(address.as_bytes(), proto(https), host.as_bytes(), scratch);
+        let value = |bytes: &[u8]| {
+            HeaderValue::from_bytes(bytes).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        };
+        let forwarded = value(scratch);
+        Self { client, https, host: host.clone(), forwarded_for: value(address.as_bytes()), forwarded }
     }
 }
 
 /// RFC 7239 section 4; a host that would need escapes is left out.
-fn write_forwarded(client: &AddressText, proto: &str, host: &[u8], out: &mut Vec<u8>) {
+fn write_forwarded(address: &[u8], proto: &str, host: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let address = client.as_bytes();
     let (open, close) = if address.contains(&b':') { ("\"[", "]\"") } else { ("", "") };
     for piece in [b"for=", open.as_bytes(), address, close.as_bytes(), b";proto=", proto.as_bytes()] {
         out.extend_from_slice(piece);
@@ -210,33 +319,6 @@ fn write_forwarded(client: &AddressText, proto: &str, host: &[u8], out: &mut Vec
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
-}
-
-fn insert_bytes(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(value) {
-        headers.insert(name, value);
-    }
-}
-
-/// An address as text, on the stack.
-struct AddressText {
-    bytes: [u8; 48],
-    length: usize,
-}
-
-impl AddressText {
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
-impl std::fmt::Write for AddressText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

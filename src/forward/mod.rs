@@ -6,8 +6,7 @@
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
 //! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
-//! into pages. The backend is looked up
-//! by the permit alone.
+//! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
 
 mod answer;
 mod backend;
@@ -16,14 +15,17 @@ mod cookies;
 mod error;
 mod headers;
 mod inject;
+mod interim;
 mod names;
 mod pool;
+mod switch;
 mod upload;
 mod wire;
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,10 +46,15 @@ use crate::entry::AdmittedRequest;
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
 pub use self::inject::AnswerBody;
+pub use self::interim::Teller;
+pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
 pub struct Forwarder<B = Incoming>(Rc<Inner<B>>);
+
+/// A request as it will be sent.
+type Prepared<B> = Box<Request<Upload<B>>>;
 
 struct Inner<B> {
     /// Sorted by code.
@@ -55,8 +62,8 @@ struct Inner<B> {
     max_body: u64,
     idle_timeout: Duration,
     injector: Injector,
-    /// Where values are put together; never held across an await.
-    scratch: RefCell<Vec<u8>>,
+    /// Never held across an await.
+    desk: RefCell<headers::Desk>,
 }
 
 impl<B> Forwarder<B> {
@@ -69,7 +76,7 @@ impl<B> Forwarder<B> {
         let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
         let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, scratch: RefCell::default() }))
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, desk: RefCell::default() }))
     }
 }
 
@@ -81,8 +88,20 @@ where
     /// Forwards one request to the backend of its permit's Caf.
     ///
     /// Dropping the future, or the answer's body before its end, closes the backend's connection.
-    pub async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<AnswerBody<B>>, Error> {
-        self.0.pass(admitted).await
+    pub fn forward(
+        &self,
+        admitted: AdmittedRequest<B>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
+        self.0.forward(admitted, None)
+    }
+
+    /// The same, with someone who takes interim answers (1xx) to the client.
+    pub fn forward_telling(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
+        self.0.forward(admitted, teller)
     }
 }
 
@@ -91,44 +110,45 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    /// [`Inner::forward`], and what becomes of a page.
-    async fn pass(&self, mut admitted: AdmittedRequest<B>) -> Result<Response<AnswerBody<B>>, Error> {
-        let wish = self.injector.ask(&mut admitted);
-        let answer = self.forward(admitted).await?;
-        Ok(self.injector.dress(answer, wish))
-    }
-
-    async fn forward(&self, admitted: AdmittedRequest<B>) -> Result<Response<BackendBody<B>>, Error> {
+    /// The request is put together before the future is, and boxed: futures within futures would move it at
+    /// every step.
+    fn forward(
+        &self,
+        mut admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
         let caf = admitted.caf();
-        let blame = |reason| Error::new(caf, reason);
-        let backend = self.backend(caf).ok_or(Reason::NoBackend).map_err(blame)?;
-        let request = self.prepare(backend, admitted).map_err(blame)?;
-        let upload = request.body().progress();
-        let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
-        let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
-        self.give_out(backend, answer, hold).map_err(blame)
+        let wish = self.injector.ask(&mut admitted);
+        let prepared = self.prepare(admitted, teller);
+        async move {
+            let blame = |reason| Error::new(caf, reason);
+            let (backend, request) = prepared.map_err(blame)?;
+            let upload = request.body().progress();
+            let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
+            let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
+            let answer = self.give_out(backend, answer, hold).map_err(blame)?;
+            Ok(self.injector.dress(answer, wish))
+        }
     }
 
-    /// What is sent: nothing of it looks at where the client wanted to go.
+    /// What is sent, and to whom: nothing of it looks at where the client wanted to go.
     fn prepare(
         &self,
-        backend: &Backend<B>,
         admitted: AdmittedRequest<B>,
-    ) -> Result<Request<Upload<B>>, Reason> {
+        teller: Option<Arc<dyn Teller>>,
+    ) -> Result<(&Backend<B>, Prepared<B>), Reason> {
+        let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
         let authority = backend.authority().ok_or(Reason::NoBackend)?;
-        let scratch = &mut self.scratch.borrow_mut();
-        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, scratch)?;
-        let mut request = Request::from_parts(head, Upload::new(body, self.max_body)?);
-        if request
-            .headers()
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        {
-            upload::hold(&mut request);
-        }
-        Ok(request)
+        let desk = &mut self.desk.borrow_mut();
+        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
+        let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
+        let expects = request.headers().get(EXPECT);
+        let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let opening = if expects { upload::hold(&mut request) } else { None };
+        interim::listen(&mut request, opening, teller);
+        Ok((backend, request))
     }
 
     /// What the client gets; an answer that is refused is dropped, and its connection with it.
@@ -139,7 +159,7 @@ where
         hold: Hold<B>,
     ) -> Result<Response<BackendBody<B>>, Reason> {
         let (mut head, body) = answer.into_parts();
-        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.scratch.borrow_mut())?;
+        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.desk.borrow_mut().scratch)?;
         Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, self.idle_timeout)))
     }
 }
@@ -173,7 +193,7 @@ where
     /// As [`forward`](Forwarder::forward), which costs an allocation less.
     fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.pass(admitted).await })
+        Box::pin(async move { inner.forward(admitted, None).await })
     }
 }
 

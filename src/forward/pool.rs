@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use http_body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::error::Reason;
 use super::upload::{BoxError, Upload};
@@ -35,6 +36,8 @@ pub(super) struct Instance<B> {
 /// A connection, closed when dropped, whatever is under way on it.
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<Upload<B>>,
+    /// For whoever uses the connection: putting a timer off costs less than making one.
+    pub(super) timer: Pin<Box<Sleep>>,
     task: JoinHandle<()>,
     idle_since: Instant,
 }
@@ -156,8 +159,9 @@ where
         stream.set_nodelay(true).map_err(Reason::Connect)?;
         let (sender, connection) = handshake(Wire::new(stream)).await.map_err(Reason::Broken)?;
         // What fails is told to the request under way; on an unused connection it concerns nobody.
-        let task = tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(Lease { seat: self, connection: Connection { sender, task, idle_since: Instant::now() } })
+        let task = tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
+        let timer = Box::pin(sleep(limit));
+        Ok(Lease { seat: self, connection: Connection { sender, timer, task, idle_since: Instant::now() } })
     }
 }
 

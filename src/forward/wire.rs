@@ -74,7 +74,11 @@ impl Write for Wire {
         if self.is_deaf {
             return Poll::Ready(Ok(offered));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        // Most heads go alone: the plain call costs the kernel less.
+        let written = match slices {
+            [one] => Pin::new(&mut self.stream).poll_write(cx, one),
+            several => Pin::new(&mut self.stream).poll_write_vectored(cx, several),
+        };
         self.heard(written, offered)
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             behind_tls_proxy: false,
             proxy_protocol: false,
+            max_connections: 1,
             tls: None,
             workers: 1,
             drain_timeout: std::time::Duration::ZERO,

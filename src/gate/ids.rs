@@ -1,7 +1,6 @@
 //! Names for requests: the id that log, backend and user share, and the trace it begins.
 
 use std::cell::Cell;
-use std::fmt::Write as _;
 
 use http::HeaderValue;
 
@@ -20,17 +19,21 @@ impl Ids {
 
     /// A request's id: 32 hexadecimal digits.
     pub(super) fn request(&self) -> HeaderValue {
-        let mut id = String::with_capacity(32);
-        let _ = write!(id, "{:016x}{:016x}", self.draw(), self.draw());
-        header(id)
+        let mut id = [b'0'; 32];
+        write_hex(self.draw(), &mut id[..16]);
+        write_hex(self.draw(), &mut id[16..]);
+        header(&id)
     }
 
     /// A trace that begins here (W3C Trace Context, version 00).
     pub(super) fn traceparent(&self) -> HeaderValue {
-        let mut trace = String::with_capacity(55);
-        let (high, low, span) = (self.draw(), self.draw() | 1, self.draw() | 1);
-        let _ = write!(trace, "00-{high:016x}{low:016x}-{span:016x}-01");
-        header(trace)
+        let mut trace = [b'-'; 55];
+        trace[..2].copy_from_slice(b"00");
+        trace[53..].copy_from_slice(b"01");
+        write_hex(self.draw(), &mut trace[3..19]);
+        write_hex(self.draw() | 1, &mut trace[19..35]);
+        write_hex(self.draw() | 1, &mut trace[36..52]);
+        header(&trace)
     }
 
     /// `SplitMix64` (Steele, Lea and Flood, 2014).
@@ -43,8 +46,17 @@ impl Ids {
     }
 }
 
-fn header(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+fn write_hex(number: u64, out: &mut [u8]) {
+    for (pair, byte) in out.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+}
+
+fn header(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]
@@ -59,6 +71,8 @@ mod tests {
         assert_eq!(one.len(), 32);
         let trace = ids.traceparent();
         assert_eq!(trace.len(), 55);
-        assert!(trace.to_str().expect("ASCII").starts_with("00-"));
+        let trace = trace.to_str().expect("ASCII");
+        let parts: Vec<_> = trace.split('-').map(str::len).collect();
+        assert!(trace.starts_with("00-") && trace.ends_with("-01") && parts == [2, 32, 16, 2], "{trace}");
     }
 }

@@ -14,27 +14,35 @@ mod body;
 mod client;
 mod framing;
 mod ids;
+mod link;
+mod options;
 mod origin;
+mod parked;
 mod problem;
 mod reception;
+mod tunnel;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderMap, Request, Response};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub use body::Body;
+pub use body::{Body, Sent};
 pub use client::Peer;
 pub use framing::Malformed;
+pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
+pub use tunnel::{EventStream, Tunnels};
 
 use crate::config::{Config, Rate};
-use crate::domain::{CafCode, NormalPath};
+use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
 use crate::telemetry::{self, Access};
@@ -54,6 +62,12 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// Forms that wait for their session.
+    pub parking: Arc<Parking>,
+    /// Their cookie.
+    pub parking_cookie: ParkingCookie,
+    /// What lines are dated by: the system's time, also in a rehearsal.
+    pub clock: Clock,
 }
 
 /// The rate limits of this process.
@@ -62,6 +76,7 @@ pub struct Limits {
     client: RateLimiter<ClientKey>,
     session: RateLimiter<SessionId>,
     login: RateLimiter<ClientKey>,
+    tunnels: Arc<tunnel::Seats>,
 }
 
 impl Limits {
@@ -74,6 +89,7 @@ impl Limits {
             client: of(limits.per_client),
             session: of(limits.per_session),
             login: of(limits.login_per_client),
+            tunnels: Gate::seats(limits),
         }
     }
 }
@@ -81,77 +97,122 @@ impl Limits {
 /// A worker's gate, with its own connections to the backends.
 pub struct Gate {
     shared: Arc<Shared>,
-    forwarder: Forwarder,
+    forwarder: Forwarder<Sent>,
+    tunnels: Tunnels,
     ids: Ids,
 }
 
-/// A request at the gate, as far as it has come.
+/// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
+/// than its place.
 struct Arrival {
+    request: Request<Sent>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// The connection, where something can be told on it before the answer, or instead of one.
+    connection: Option<Arc<Link>>,
 }
 
 impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, ids: Ids::new() }
+        Self { shared, forwarder, tunnels: Tunnels::new(), ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
-    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn pass(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
         let request_id = provenance.request_id.clone();
-        let method = request.method().clone();
-        let uri = request.uri().clone();
-        let rendering = tongue(request.headers());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let version = request.version();
+        let may_switch = tunnel::asks_to_switch(&request);
+        let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = self.admit(request, provenance, &mut line).await;
+        let answer = match self.arrive(request, provenance, connection) {
+            Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
+            Ok(None) => Ok(options::answer()),
+            Err(problem) => Err(problem),
+        };
         let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
-                let code = problem.code();
-                (problem.respond(rendering, id, &self.shared.portal).map(Body::from), Some(code))
+                let (code, closes) = (problem.code(), problem.closes());
+                let response = problem.respond(tongue.rendering(), id, &self.shared.portal);
+                let mut response = response.map(Body::from);
+                if closes && version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (response, Some(code))
             }
         };
-        telemetry::record(&Access {
-            id,
-            method: method.as_str(),
-            path: uri.path(),
-            etat: line.etat,
-            caf: line.caf,
-            status: response.status().as_u16(),
-            code,
-            time: began.elapsed(),
-        });
-        response
+        if let (true, Some(connection)) = (may_switch, connection) {
+            connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        if telemetry::is_recorded() {
+            telemetry::record(&Access {
+                at_ms: self.shared.clock.now_ms(),
+                id,
+                method: method.as_str(),
+                path: uri.path(),
+                etat: line.etat,
+                caf: line.caf,
+                status: response.status().as_u16(),
+                code,
+                time: began.elapsed(),
+            });
+        }
+        Ok(response)
     }
 
-    /// The way of a request, in order.
-    async fn admit(
+    /// The way of a request, in order: what needs to know of no session. `None` where it asks about the server.
+    fn arrive(
         &self,
         request: Request<Incoming>,
         provenance: Provenance,
-        line: &mut Line,
-    ) -> Result<Response<Body>, Problem> {
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
+        if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+            shared.limits.client.check(&ClientKey::from(provenance.client))?;
+            return Err(connection.refusal().into());
+        }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
             return Err(Problem::foreign_origin());
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let (session, shown_dead) = self.session(request.headers()).await?;
-        if let Some(session) = &session {
+        let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let arrival = |path| Arrival {
+            request: request.map(Sent::Client),
+            provenance,
+            path,
+            client,
+            session: None,
+            shown_dead: false,
+            connection,
+        };
+        Ok(path.map(|path| Box::new(arrival(path))))
+    }
+
+    /// The rest of its way.
+    async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
+        (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        if let Some(session) = &arrival.session {
             line.of(session);
-            shared.limits.session.check(session.id())?;
+            self.shared.limits.session.check(session.id())?;
         }
-        self.receive(request, Arrival { provenance, path, client, session, shown_dead }).await
+        self.receive(arrival).await
     }
 
     /// Who is asking, and whether they show a cookie that no longer lives.
@@ -187,8 +248,33 @@ impl Line {
     }
 }
 
+/// How a problem would be told. Most requests end in none: what they say of it is kept, and read only then.
+enum Tongue {
+    Read(Rendering),
+    /// All that the request says of it: one `Accept`.
+    Unread(HeaderValue),
+}
+
+impl Tongue {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut accepted = headers.get_all(ACCEPT).iter();
+        match (accepted.next(), accepted.next()) {
+            (None, _) => Self::Read(Rendering::Json),
+            (Some(accept), None) if !headers.contains_key(CONTENT_TYPE) => Self::Unread(accept.clone()),
+            _ => Self::Read(read_tongue(headers)),
+        }
+    }
+
+    fn rendering(self) -> Rendering {
+        match self {
+            Self::Read(rendering) => rendering,
+            Self::Unread(accept) => read_tongue(&HeaderMap::from_iter([(ACCEPT, accept)])),
+        }
+    }
+}
+
 /// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
-fn tongue(headers: &HeaderMap) -> Rendering {
+fn read_tongue(headers: &HeaderMap) -> Rendering {
     let names_html = headers
         .get_all(ACCEPT)
         .iter()

@@ -26,6 +26,9 @@ pub trait Counters: Send + Sync {
     /// with it where fewer than `rule.max` are left.
     async fn take_back(&self, key: &str, rule: &AttemptRule) -> Result<(), StoreError>;
 
+    /// Time left of a key's lock; `None` where it has none. Nothing is counted.
+    async fn lock_left(&self, key: &str, now: Timestamp) -> Result<Option<Duration>, StoreError>;
+
     /// Forgets a key's count and its lock.
     async fn forgive(&self, key: &str) -> Result<(), StoreError>;
 }

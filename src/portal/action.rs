@@ -23,6 +23,8 @@ pub enum Action {
     Leave,
     /// `/deconnexion`: ending the session.
     SignOut,
+    /// `/declaration-en-attente`: a form that was posted after its session had ended.
+    Parked,
     /// `/session`: the state.
     Session,
     /// `/session/continuer`: idle time back to full.
@@ -58,6 +60,7 @@ impl Action {
             "/etablissement" => Self::Establishment,
             "/quitter" => Self::Leave,
             "/deconnexion" => Self::SignOut,
+            "/declaration-en-attente" => Self::Parked,
             "/session" => Self::Session,
             "/session/continuer" => Self::Continue,
             "/.well-known/jwks.json" => Self::Jwks,
@@ -82,6 +85,7 @@ impl Action {
             | Self::Reset
             | Self::Caf
             | Self::Establishment
+            | Self::Parked
             | Self::Leave => "GET, HEAD, POST",
             Self::SignOut | Self::Continue => "POST",
             Self::Session | Self::Jwks | Self::Stylesheet | Self::Script => "GET, HEAD",
@@ -100,6 +104,7 @@ impl Action {
                 stage,
                 Some(Stage::MustChooseCaf(_) | Stage::MustIdentifyEstablishment(_) | Stage::Ready(_))
             ),
+            Self::Parked => matches!(stage, Some(Stage::Ready(_))),
             Self::Establishment => {
                 matches!(stage, Some(Stage::MustIdentifyEstablishment(_) | Stage::Ready(_)))
             }

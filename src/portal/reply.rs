@@ -25,6 +25,8 @@ pub(super) enum Outcome {
     Left,
     /// A letter was asked for.
     Asked,
+    /// A form that waited is dropped.
+    Dropped,
     /// Nothing changed.
     Same,
 }
@@ -45,6 +47,7 @@ impl Portal {
         let (session, cookie) = match outcome {
             Outcome::Entered(entered) => (Some(&*entered.session), Some(self.cookie.set(&entered.token))),
             Outcome::Left => (None, Some(self.cookie.clear())),
+            Outcome::Dropped => (visit.session.as_deref(), Some(self.parking_cookie.clear())),
             Outcome::Asked | Outcome::Same => (visit.session.as_deref(), None),
         };
         let state = self.state(session, retour);

@@ -1,7 +1,11 @@
 //! Listeners, TLS and workers: where connections come in, and how they end.
 
 mod connection;
+mod graceful;
+mod http1;
 mod listener;
+mod patience;
+mod proxy;
 mod tls;
 mod worker;
 

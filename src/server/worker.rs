@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, watch};
 
 use super::Listeners;
 use super::connection::Speaker;
+use super::graceful::Graceful;
 use crate::gate::{Gate, Shared};
 
 /// The threads that serve requests.
@@ -39,9 +39,11 @@ impl Workers {
     ) -> io::Result<Self> {
         let (drain, orders) = watch::channel(None);
         let mut threads = Vec::new();
+        let server = &shared.config.server;
+        let room = server.max_connections.div_ceil(server.workers);
         for (number, listeners) in listeners.into_workers().into_iter().enumerate() {
-            let worker =
-                Worker { listeners, shared: Arc::clone(shared), tls: tls.cloned(), orders: orders.clone() };
+            let (shared, tls, orders) = (Arc::clone(shared), tls.cloned(), orders.clone());
+            let worker = Worker { listeners, room, shared, tls, orders };
             let thread = std::thread::Builder::new().name(format!("octroi-worker-{number}"));
             threads.push(thread.spawn(move || worker.run())?);
         }
@@ -61,6 +63,8 @@ impl Workers {
 
 struct Worker {
     listeners: Vec<TcpListener>,
+    /// Most connections at once.
+    room: usize,
     shared: Arc<Shared>,
     tls: Option<Arc<rustls::ServerConfig>>,
     orders: watch::Receiver<Option<Drain>>,
@@ -76,13 +80,17 @@ impl Worker {
     }
 
     async fn work(self) {
-        let speaker = Rc::new(Speaker::new(Rc::new(Gate::new(self.shared)), self.tls));
-        let graceful = Rc::new(GracefulShutdown::new());
+        let server = self.shared.config.server.clone();
+        let room = Rc::new(Semaphore::new(self.room));
+        let gate = Rc::new(Gate::new(self.shared));
+        let speaker = Rc::new(Speaker::new(Rc::clone(&gate), server, self.tls));
+        let graceful = Rc::new(Graceful::new());
         let accepting: Vec<_> = self
             .listeners
             .into_iter()
             .map(|listener| {
-                tokio::task::spawn_local(accept(listener, Rc::clone(&speaker), Rc::clone(&graceful)))
+                let (room, speaker, graceful) = (Rc::clone(&room), Rc::clone(&speaker), Rc::clone(&graceful));
+                tokio::task::spawn_local(accept(listener, room, speaker, graceful))
             })
             .collect();
         let mut orders = self.orders;
@@ -92,26 +100,42 @@ impl Worker {
             let _ = task.await;
         }
         let timeout = order.map_or(Duration::ZERO, |order| order.timeout);
-        if let Some(graceful) = Rc::into_inner(graceful)
-            && tokio::time::timeout(timeout, graceful.shutdown()).await.is_err()
-        {
-            tracing::warn!("requests under way were cut at the end of server.drain_timeout");
+        let ended = async {
+            if let Some(graceful) = Rc::into_inner(graceful) {
+                graceful.shutdown().await;
+            }
+            gate.tunnels().ended().await;
+        };
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            let tunnels = gate.tunnels().count();
+            tracing::warn!(tunnels, "requests under way were cut at the end of server.drain_timeout");
+            gate.tunnels().close();
+            let _ = tokio::time::timeout(FAREWELL, gate.tunnels().ended()).await;
         }
     }
 }
 
-/// Accepts connections until it is aborted.
-async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<GracefulShutdown>) {
+/// How long tunnels have to tell both their sides that they are closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Accepts connections until it is aborted. Those beyond the worker's room wait in the kernel's queue until
+/// others end.
+async fn accept(listener: TcpListener, room: Rc<Semaphore>, speaker: Rc<Speaker>, graceful: Rc<Graceful>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener could not start"),
     };
     loop {
+        let Ok(place_taken) = place(&room).await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                let (speaker, watcher) = (Rc::clone(&speaker), graceful.watcher());
-                tokio::task::spawn_local(async move { speaker.serve(stream, address, watcher).await });
+                place_taken.forget();
+                let (room, speaker, watcher) = (Rc::clone(&room), Rc::clone(&speaker), graceful.watcher());
+                tokio::task::spawn_local(async move {
+                    let _leaving = Leaving(room);
+                    speaker.serve(stream, address, watcher).await;
+                });
             }
             Err(error) => {
                 // No file descriptor is left, most likely: those in use must end first.
@@ -119,5 +143,23 @@ async fn accept(listener: TcpListener, speaker: Rc<Speaker>, graceful: Rc<Gracef
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+}
+
+/// Waits for room for one more connection.
+async fn place(room: &Semaphore) -> Result<SemaphorePermit<'_>, AcquireError> {
+    if let Ok(place) = room.try_acquire() {
+        return Ok(place);
+    }
+    tracing::warn!("server.max_connections is reached: new connections wait until others end");
+    room.acquire().await
+}
+
+/// Gives a connection's place back, however its task ends.
+struct Leaving(Rc<Semaphore>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
     }
 }

@@ -36,9 +36,11 @@ macro_rules! contract {
             without_growth_a_lock_once_served_is_forgotten
             a_try_taken_back_leaves_the_others
             a_pardon_forgets_all
+            a_lock_is_seen_and_not_counted
             a_hundred_at_once_count_a_hundred
             keys_of_counters_do_not_meet
             a_recovery_is_taken_once
+            a_parked_form_is_taken_once
             a_key_is_added_by_one_of_many
             only_the_latest_keys_are_kept
             a_sweep_leaves_the_living

@@ -1,12 +1,18 @@
 //! The line of a request: who was let where, and how long it took. Never a query, a cookie or a body.
 
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::domain::CafCode;
+use super::lines;
+use crate::domain::{CafCode, Timestamp};
 
 /// What is told of a request once its response's head is known.
 #[derive(Debug)]
 pub struct Access<'a> {
+    /// When the response's head was known, in milliseconds since 1970-01-01T00:00:00Z.
+    pub at_ms: i64,
     /// Its id, as the backend and the user's error page have it.
     pub id: &'a str,
     /// GET, POST …
@@ -25,18 +31,141 @@ pub struct Access<'a> {
     pub time: Duration,
 }
 
-/// Logs the line.
+static FOR_EYES: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines are for eyes, or JSON.
+pub(super) fn set_style(for_eyes: bool) {
+    FOR_EYES.store(for_eyes, Ordering::Relaxed);
+}
+
+/// Whether the configuration wants the lines of requests (`log.level`, module `octroi::access`).
+pub fn is_recorded() -> bool {
+    tracing::enabled!(target: "octroi::access", tracing::Level::INFO)
+}
+
+/// Logs the line, in the same form as the logger's own, for a tenth of what that costs.
 pub fn record(access: &Access<'_>) {
-    tracing::info!(
-        target: "octroi::access",
-        id = access.id,
-        method = access.method,
-        path = access.path,
-        etat = access.etat,
-        caf = access.caf.as_ref().map(CafCode::as_str),
-        status = access.status,
-        code = access.code,
-        time_us = u64::try_from(access.time.as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
+    // Writing to memory cannot fail.
+    lines::put(|text| drop(access.write(text, FOR_EYES.load(Ordering::Relaxed))));
+}
+
+impl Access<'_> {
+    fn write(&self, out: &mut Vec<u8>, for_eyes: bool) -> std::io::Result<()> {
+        if for_eyes { self.write_for_eyes(out) } else { self.write_json(out) }
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        write_time(self.at_ms, out);
+        out.extend_from_slice(b"\",\"level\":\"INFO\",\"message\":\"request\",\"id\":\"");
+        write_escaped(self.id, out);
+        out.extend_from_slice(b"\",\"method\":\"");
+        write_escaped(self.method, out);
+        out.extend_from_slice(b"\",\"path\":\"");
+        write_escaped(self.path, out);
+        write!(out, "\",\"etat\":\"{}\"", self.etat)?;
+        if let Some(caf) = &self.caf {
+            write!(out, ",\"caf\":\"{}\"", caf.as_str())?;
+        }
+        write!(out, ",\"status\":{}", self.status)?;
+        if let Some(code) = self.code {
+            write!(out, ",\"code\":\"{code}\"")?;
+        }
+        writeln!(out, ",\"time_us\":{},\"target\":\"octroi::access\"}}", self.time.as_micros())
+    }
+
+    fn write_for_eyes(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        write_time(self.at_ms, out);
+        out.extend_from_slice(b"  INFO request id=\"");
+        write_escaped(self.id, out);
+        write!(out, "\" {} ", self.method)?;
+        write_escaped(self.path, out);
+        write!(out, " {} etat={}", self.status, self.etat)?;
+        if let Some(caf) = &self.caf {
+            write!(out, " caf={}", caf.as_str())?;
+        }
+        if let Some(code) = self.code {
+            write!(out, " code={code}")?;
+        }
+        writeln!(out, " time_us={}", self.time.as_micros())
+    }
+}
+
+/// As RFC 3339 writes it, in UTC, to the millisecond.
+fn write_time(at_ms: i64, out: &mut Vec<u8>) {
+    thread_local! {
+        /// The last second that was written: most lines share theirs with the line before.
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let (second, millisecond) = (at_ms.div_euclid(1_000), at_ms.rem_euclid(1_000));
+    LAST.with_borrow_mut(|(written, text)| {
+        if *written != second {
+            *written = second;
+            *text = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
+        }
+        out.extend_from_slice(text.trim_end_matches('Z').as_bytes());
+    });
+    let _ = write!(out, ".{millisecond:03}Z");
+}
+
+/// What a client wrote can neither end the line nor a string in it (RFC 8259 section 7).
+fn write_escaped(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0x7f) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for character in text.chars() {
+        if character == '"' || character == '\\' {
+            out.push(b'\\');
+        }
+        if character.is_control() {
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
+        } else {
+            let _ = write!(out, "{character}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(path: &str, for_eyes: bool) -> String {
+        let access = Access {
+            at_ms: 1_795_000_000_042,
+            id: "7f",
+            method: "GET",
+            path,
+            etat: "admis",
+            caf: "921".parse().ok(),
+            status: 200,
+            code: Some("volet-ferme"),
+            time: Duration::from_micros(1_500),
+        };
+        let mut out = Vec::new();
+        access.write(&mut out, for_eyes).expect("memory");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_the_path() {
+        for path in ["/a", "/a\"b\\c", "/é\u{7f}\u{85}", "-", "/\n{}"] {
+            let line = line(path, false);
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            let json: serde_json::Value = serde_json::from_str(&line).expect(&line);
+            assert_eq!(json["path"], path);
+            assert_eq!(json["timestamp"], "2026-11-18T11:06:40.042Z");
+            assert_eq!((&json["status"], &json["time_us"]), (&200.into(), &1_500.into()));
+            assert_eq!((&json["caf"], &json["code"]), (&"921".into(), &"volet-ferme".into()));
+        }
+    }
+
+    #[test]
+    fn a_line_for_eyes_has_no_end_inside() {
+        let line = line("/a\nb", true);
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(
+            line.contains("GET /a\\u000ab 200 etat=admis caf=921 code=volet-ferme time_us=1500"),
+            "{line}"
+        );
+    }
 }

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use super::{access, lines};
+
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -25,6 +27,9 @@ pub enum LogError {
     /// Another logger is there already.
     #[error("{0}")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
+    /// The system gives no thread to write from.
+    #[error("no thread for the log: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Sends what is logged from now on to standard error.
@@ -33,12 +38,14 @@ pub fn init(level: &str, style: Style) -> Result<(), LogError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
-        .with_writer(io::stderr);
+        .with_writer(lines::Entrance);
     let human = match style {
         Style::Human => true,
         Style::Json => false,
         Style::Auto => io::stderr().is_terminal(),
     };
+    access::set_style(human);
+    lines::start(if human { lost_for_eyes } else { lost_as_json })?;
     if human {
         let lines = lines.compact().with_target(false).with_ansi(io::stderr().is_terminal());
         tracing::subscriber::set_global_default(lines.finish())?;
@@ -47,4 +54,13 @@ pub fn init(level: &str, style: Style) -> Result<(), LogError> {
         tracing::subscriber::set_global_default(lines.finish())?;
     }
     Ok(())
+}
+
+fn lost_for_eyes(count: u64) -> String {
+    format!("WARN {count} log lines were lost: they came faster than they were read\n")
+}
+
+fn lost_as_json(count: u64) -> String {
+    let message = "log lines were lost: they came faster than they were read";
+    format!("{}\n", serde_json::json!({"level": "WARN", "message": message, "lost": count}))
 }

@@ -1,7 +1,9 @@
 //! What the program tells its operator: log lines, one a request among them.
 
 mod access;
+mod lines;
 mod logs;
 
-pub use access::{Access, record};
+pub use access::{Access, is_recorded, record};
+pub use lines::flush;
 pub use logs::{LogError, Style, init};

@@ -18,7 +18,7 @@ fn clashes_are_refused() {
         ("[server]\nlisten = ['[::]:80', '[::1]:80']", "would take plain HTTP from other machines"),
         ("[server]\nlisten = []", "server.listen: found a list, expected at least one address"),
         ("[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "twice"),
-        ("[server]\nproxy_protocol = true", "found true, which is not supported yet"),
+        ("[server]\nproxy_protocol = true", "found true, which needs trusted_proxies"),
         ("[admin]\nlisten = '0.0.0.0:9901'", "where other machines could reach it"),
         ("[admin]\nlisten = '127.0.0.1:8080'", "which server.listen has too"),
         ("[portal]\npages = 'off'", "portal.pages: found \"off\", expected sign_in_url beside it"),

@@ -24,7 +24,7 @@ impl Case {
         let permit = testing::permit("921");
         let tag = Tag::new(permit.caf());
         let fallback = HeaderValue::from_static("backend:80");
-        prepare(&mut head, &body, &permit, self.from, &fallback, &tag, &mut Vec::new())?;
+        prepare(&mut head, &body, &permit, self.from, &fallback, &tag, &mut Desk::default())?;
         Ok(head)
     }
 

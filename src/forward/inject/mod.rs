@@ -15,7 +15,7 @@ mod policy;
 mod scribe;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, RANGE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use self::body::Page;
 use self::coding::Coding;
@@ -27,6 +27,7 @@ use crate::entry::AdmittedRequest;
 pub use self::body::AnswerBody;
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Puts the warning's script into pages.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ impl Injector {
     }
 
     /// Notes what a navigation wants, and asks the backend not to compress what will be written into.
-    pub(super) fn ask<B>(&self, admitted: &mut AdmittedRequest<B>) -> Option<Wish> {
+    pub(super) fn ask<B>(&self, admitted: &mut AdmittedRequest<B>) -> Option<Box<Wish>> {
         let (caf, https) = (admitted.caf(), admitted.is_https());
         let request = admitted.request_mut();
         if !may_become_a_page(request) || self.cafs.binary_search(&caf).is_err() {
@@ -75,14 +76,14 @@ impl Injector {
         let coding = Coding::of(headers);
         headers.insert(ACCEPT_ENCODING, IDENTITY);
         let origin = self.public.clone().or_else(|| asked_origin(headers, https));
-        Some(Wish { caf, coding, origin })
+        Some(Box::new(Wish { caf, coding, origin }))
     }
 
     /// The answer to a request that wished, with the script if it is a page that can safely have it.
     pub(super) fn dress<B>(
         &self,
         answer: Response<BackendBody<B>>,
-        wish: Option<Wish>,
+        wish: Option<Box<Wish>>,
     ) -> Response<AnswerBody<B>> {
         let Some(wish) = wish else { return answer.map(AnswerBody::AsIs) };
         let (mut parts, body) = answer.into_parts();
@@ -109,7 +110,7 @@ fn may_become_a_page<B>(request: &Request<B>) -> bool {
     if request.method() != Method::GET || request.headers().contains_key(RANGE) {
         return false;
     }
-    match request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes) {
+    match request.headers().get(FETCH_DEST).map(HeaderValue::as_bytes) {
         Some(dest) => matches!(dest, b"document" | b"iframe" | b"frame"),
         None => request.headers().get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes())),
     }

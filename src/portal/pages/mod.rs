@@ -93,6 +93,8 @@ pub enum Page {
     Establishment(EstablishmentPage),
     /// Leaving.
     Leave(LeavePage),
+    /// A form that waits.
+    Parked(ParkedPage),
     /// A forgotten password.
     Forgot(ForgotPage),
     /// A new one in its place.
@@ -192,6 +194,35 @@ pub struct LeavePage {
     pub caf: Option<String>,
 }
 
+/// A form that was posted after its session had ended.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "declaration-en-attente.html")]
+pub struct ParkedPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The form, where one waits.
+    pub form: Option<ParkedForm>,
+}
+
+/// What a person is shown of it.
+#[derive(Debug)]
+pub struct ParkedForm {
+    /// The Caf's name.
+    pub caf: String,
+    /// Where it was going: path and query.
+    pub target: String,
+    /// When it was posted, as a clock in Paris shows it.
+    pub posted_at: String,
+    /// For how long it is still kept.
+    pub left: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+    /// Whether passwords were left out.
+    pub lacks_password: bool,
+    /// The word that sends it.
+    pub word: String,
+}
+
 /// A forgotten password: asking for a letter.
 #[derive(Debug, Template)]
 #[template(config = ".askama.toml", path = "oubli.html")]
@@ -262,6 +293,7 @@ impl Page {
             Self::Caf(page) => page.render(),
             Self::Establishment(page) => page.render(),
             Self::Leave(page) => page.render(),
+            Self::Parked(page) => page.render(),
             Self::Forgot(page) => page.render(),
             Self::Reset(page) => page.render(),
         })
@@ -275,6 +307,7 @@ impl Page {
             Self::Caf(page) => &mut page.frame,
             Self::Establishment(page) => &mut page.frame,
             Self::Leave(page) => &mut page.frame,
+            Self::Parked(page) => &mut page.frame,
             Self::Forgot(page) => &mut page.frame,
             Self::Reset(page) => &mut page.frame,
         }

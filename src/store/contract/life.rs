@@ -9,6 +9,7 @@ use super::{Tested, at, name, new_id, record};
 use crate::account::{Recovery, RecoveryStore};
 use crate::domain::Token;
 use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::parking::ParkingStore;
 use crate::session::SessionStore;
 
 pub(in crate::store) async fn a_session_is_kept_as_it_was(store: Tested) {
@@ -88,6 +89,22 @@ pub(in crate::store) async fn tries_lock_at_max_and_locks_double(store: Tested) 
         let answer = counters.attempt("a", &rule, at(seconds)).await.expect("an answer");
         assert_eq!(answer, expected, "step {step}");
     }
+}
+
+pub(in crate::store) async fn a_lock_is_seen_and_not_counted(store: Tested) {
+    let counters: &dyn Counters = &*store;
+    let rule = rule(2, true);
+    assert_eq!(counters.lock_left("a", at(0)).await.expect("an answer"), None);
+    for count in 1..=2 {
+        assert_eq!(counters.attempt("a", &rule, at(0)).await.expect("an answer"), allowed(count));
+    }
+    for _ in 0..5 {
+        let left = counters.lock_left("a", at(1)).await.expect("an answer");
+        assert_eq!(left, Some(Duration::from_secs(899)));
+        assert_eq!(counters.lock_left("b", at(1)).await.expect("an answer"), None);
+    }
+    assert_eq!(counters.lock_left("a", at(900)).await.expect("an answer"), None);
+    assert_eq!(counters.attempt("a", &rule, at(900)).await.expect("an answer"), allowed(3));
 }
 
 pub(in crate::store) async fn a_count_is_forgotten_after_its_memory(store: Tested) {
@@ -207,6 +224,20 @@ fn allowed(count: u32) -> Attempt {
 
 fn locked(seconds: u64) -> Attempt {
     Attempt::Locked { retry_after: Duration::from_secs(seconds) }
+}
+
+pub(in crate::store) async fn a_parked_form_is_taken_once(store: Tested) {
+    let parking: &dyn ParkingStore = &*store;
+    let id = Token::random().expect("entropy").id();
+    let (sealed, until) = (vec![0, 255, 7], at(1_800));
+    assert_eq!(parking.parked(&id).await.expect("an answer"), None);
+    parking.park(&id, b"former", at(0), until).await.expect("kept");
+    parking.park(&id, &sealed, at(0), until).await.expect("kept");
+    assert_eq!(parking.parked(&id).await.expect("an answer"), Some(sealed.clone()));
+    let (one, other) = tokio::join!(parking.unpark(&id), parking.unpark(&id));
+    let taken: Vec<_> = [one, other].into_iter().filter_map(|taken| taken.expect("an answer")).collect();
+    assert_eq!(taken, [sealed]);
+    assert_eq!(parking.parked(&id).await.expect("an answer"), None);
 }
 
 pub(in crate::store) async fn a_recovery_is_taken_once(store: Tested) {

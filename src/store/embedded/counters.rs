@@ -1,5 +1,7 @@
 //! Counted tries, by key.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
@@ -51,6 +53,15 @@ impl Counters for Embedded {
             Ok(())
         })
         .await
+    }
+
+    async fn lock_left(&self, key: &str, now: Timestamp) -> Result<Option<Duration>, StoreError> {
+        let key = key.to_owned();
+        let tally = self.read(move |snapshot| tally(&snapshot.open_table(ATTEMPTS)?, &key)).await?;
+        Ok(match tally.lock(now.as_millisecond()) {
+            Some(Attempt::Locked { retry_after }) => Some(retry_after),
+            _ => None,
+        })
     }
 
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {

@@ -38,6 +38,14 @@ impl Counters for Redis {
         self.run::<i64>(&SCRIPTS.take_back, &key, &[max.as_bytes()]).await.map(drop)
     }
 
+    async fn lock_left(&self, key: &str, now: Timestamp) -> Result<Option<Duration>, StoreError> {
+        let mut command = ::redis::cmd("HGET");
+        command.arg(self.layout.attempts(key)).arg("locked_until");
+        let until: Option<i64> = self.query(&command).await?;
+        let left = until.and_then(|until| u64::try_from(until - now.as_millisecond()).ok());
+        Ok(left.filter(|left| *left > 0).map(Duration::from_millis))
+    }
+
     async fn forgive(&self, key: &str) -> Result<(), StoreError> {
         let mut command = ::redis::cmd("DEL");
         command.arg(self.layout.attempts(key));

@@ -1,0 +1,245 @@
+//! Why a request would be let through at an instant, or not: the decisions of signing in, entering a Caf and
+//! forwarding, replayed one by one.
+//!
+//! Nothing is decided here: each step asks the code that decides when a person is at the door. Nothing is
+//! counted, changed or forwarded.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, Accounts, GrantError};
+use crate::domain::{CafCode, Calendar, Clock, Identifiant, NormalPath, StoreError, Timestamp};
+use crate::establishment::{self, EstablishmentStore};
+
+/// What is asked: would this account be let through to this path at this Caf?
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who.
+    pub account: Identifiant,
+    /// At which Caf.
+    pub caf: CafCode,
+    /// Path as it would be sent, with or without a query.
+    pub path: String,
+    /// When; the present instant where it is not told.
+    pub at: Option<Timestamp>,
+    /// From which address, to look at the lock of that place too.
+    pub from: Option<String>,
+}
+
+/// The answer, step by step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Who.
+    pub account: Identifiant,
+    /// At which Caf.
+    pub caf: CafCode,
+    /// The path.
+    pub path: String,
+    /// The instant it is about.
+    pub at: Timestamp,
+    /// Whether the request would reach the Caf's backend, once what is asked for on the way is given.
+    pub forwarded: bool,
+    /// The problem that the first step that stops would answer; none where none stops.
+    pub code: Option<String>,
+    /// All steps, in the order in which they are met; those after one that stops are told too.
+    pub steps: Vec<Step>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Which.
+    pub step: Topic,
+    /// How it falls.
+    pub outcome: Outcome,
+    /// The problem's code where it stops or asks (contract's table).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why, in words for an operator.
+    pub reason: String,
+}
+
+/// What a step is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// Whether the account may be used (rule 1).
+    SignIn,
+    /// Whether wrong passwords locked it.
+    Lock,
+    /// Whether the password must be changed (rule 2).
+    Password,
+    /// Whether the Caf is one of its own (rule 3).
+    Caf,
+    /// Whether the Caf knows the ESAT (rule 4).
+    Establishment,
+    /// Whether the path is one that is forwarded.
+    Path,
+    /// Whether the path's volet is open (rule 5).
+    Calendar,
+}
+
+/// How a step falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// On to the next.
+    Passes,
+    /// On, once the person has given what is asked.
+    Asks,
+    /// No further.
+    Stops,
+}
+
+/// Replays decisions.
+pub struct Explainer {
+    /// Accounts, which decide on signing in and on Cafs.
+    pub accounts: Arc<Accounts>,
+    /// What Cafs know.
+    pub establishments: Arc<dyn EstablishmentStore>,
+    /// The calendar that decides.
+    pub calendar: Arc<Calendar>,
+    /// Under which the gateway answers itself.
+    pub portal_prefix: String,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Explainer {
+    /// The explanation; `None` where there is no such account.
+    pub async fn explain(&self, question: &Question) -> Result<Option<Explanation>, StoreError> {
+        let Some(account) = self.accounts.find(&question.account).await? else { return Ok(None) };
+        let at = question.at.unwrap_or_else(|| self.clock.now());
+        let mut steps = vec![sign_in(&account)];
+        steps.push(self.lock(&account, question.from.as_deref(), at).await?);
+        steps.extend([self.password(&account, at), self.caf(&account, question.caf, at)]);
+        steps.push(self.establishment(&account, question.caf).await?);
+        steps.extend(self.on_the_way(&question.path, at));
+        let stop = steps.iter().find(|step| step.outcome == Outcome::Stops);
+        Ok(Some(Explanation {
+            account: account.identifiant,
+            caf: question.caf,
+            path: question.path.clone(),
+            at,
+            forwarded: stop.is_none(),
+            code: stop.and_then(|step| step.code.clone()),
+            steps,
+        }))
+    }
+
+    async fn lock(&self, account: &Account, from: Option<&str>, at: Timestamp) -> Result<Step, StoreError> {
+        let now = self.clock.now();
+        let left = self.accounts.lock_left(account, from, now).await?;
+        let until = left.and_then(|left| now.checked_add(left).ok()).filter(|until| at < *until);
+        Ok(match until {
+            Some(until) => {
+                let reason = format!("locked after too many wrong passwords, until {}", self.paris(until));
+                Topic::Lock.stops("trop-d-essais", reason)
+            }
+            None if from.is_some() => Topic::Lock.passes("not locked, there nor everywhere".to_owned()),
+            None => Topic::Lock.passes("not locked everywhere; one place may be (see --from)".to_owned()),
+        })
+    }
+
+    fn password(&self, account: &Account, at: Timestamp) -> Step {
+        let age = self.accounts.password_age(account.password_changed_at);
+        let due = self.paris(age.due());
+        if account.must_change {
+            let reason = "it is provisional, or its change was asked for".to_owned();
+            return Topic::Password.stops("mot-de-passe-a-changer", reason);
+        }
+        if self.accounts.must_change(account, at) {
+            let reason = format!("it fell due on {due}: it only opens its own change");
+            return Topic::Password.stops("mot-de-passe-a-changer", reason);
+        }
+        let days = age.days_left(at);
+        Topic::Password
+            .passes(format!("good until {due}, {days} day{} left", if days == 1 { "" } else { "s" }))
+    }
+
+    fn caf(&self, account: &Account, caf: CafCode, at: Timestamp) -> Step {
+        let own: Vec<&str> = account.cafs.iter().map(CafCode::as_str).collect();
+        match self.accounts.may_enter(account, caf, at) {
+            Err(GrantError::NotGranted) => {
+                let reason = format!("Caf {caf} is not one of the account's: {}", own.join(", "));
+                Topic::Caf.stops("caf-non-habilitee", reason)
+            }
+            _ if own.len() > 1 => Topic::Caf.passes(format!("one of the account's: {}", own.join(", "))),
+            _ => Topic::Caf.passes("the account's only Caf, entered without a choice".to_owned()),
+        }
+    }
+
+    async fn establishment(&self, account: &Account, caf: CafCode) -> Result<Step, StoreError> {
+        let known = establishment::look_up(&*self.establishments, caf, &account.siret).await?;
+        Ok(match known {
+            Some(_) => Topic::Establishment.passes(format!("Caf {caf} knows the SIRET {}", account.siret)),
+            None => Step {
+                step: Topic::Establishment,
+                outcome: Outcome::Asks,
+                code: Some("etablissement-a-identifier".to_owned()),
+                reason: format!(
+                    "Caf {caf} does not know the SIRET {}: the ESAT types its identifiant de communication",
+                    account.siret
+                ),
+            },
+        })
+    }
+
+    /// What is decided of a request's path, at each request.
+    fn on_the_way(&self, sent: &str, at: Timestamp) -> Vec<Step> {
+        let raw = sent.split('?').next().unwrap_or_default();
+        let path = match NormalPath::parse(raw) {
+            Ok(path) => path,
+            Err(error) => return vec![Topic::Path.stops("requete-invalide", format!("refused: {error}"))],
+        };
+        if path.is_under(&self.portal_prefix) {
+            let reason = "the gateway's own: answered here, never forwarded".to_owned();
+            return vec![Step { outcome: Outcome::Stops, code: None, ..Topic::Path.passes(reason) }];
+        }
+        vec![Topic::Path.passes("forwarded as it is sent".to_owned()), self.season(&path, at)]
+    }
+
+    fn season(&self, path: &NormalPath, at: Timestamp) -> Step {
+        let day = self.calendar.day(at);
+        if let Some((volet, state)) = self.calendar.closed(path, at) {
+            let opens = state.days.map(|(opens, closes)| format!("; next open from {opens} to {closes}"));
+            let reason = format!("volet {} is closed on {day}{}", volet.name, opens.unwrap_or_default());
+            return Topic::Calendar.stops("volet-ferme", reason);
+        }
+        let open = self.calendar.of_path(path).map(|volet| match volet.on(day).days {
+            Some((_, closes)) => format!("volet {} is open on {day}, until {closes}", volet.name),
+            None => format!("volet {} is open all year", volet.name),
+        });
+        let open: Vec<String> = open.collect();
+        Topic::Calendar.passes(if open.is_empty() {
+            "the path belongs to no volet: always open".to_owned()
+        } else {
+            open.join("; ")
+        })
+    }
+
+    fn paris(&self, at: Timestamp) -> String {
+        let shown = at.to_zoned(self.calendar.zone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        format!("{shown} in Paris")
+    }
+}
+
+fn sign_in(account: &Account) -> Step {
+    if account.may_sign_in() {
+        Topic::SignIn.passes("the account is active".to_owned())
+    } else {
+        let reason = "the account is suspended: it is answered as a wrong password is".to_owned();
+        Topic::SignIn.stops("identifiants-invalides", reason)
+    }
+}
+
+impl Topic {
+    fn passes(self, reason: String) -> Step {
+        Step { step: self, outcome: Outcome::Passes, code: None, reason }
+    }
+
+    fn stops(self, code: &str, reason: String) -> Step {
+        Step { step: self, outcome: Outcome::Stops, code: Some(code.to_owned()), reason }
+    }
+}

@@ -1,0 +1,118 @@
+//! `octroi explain`: what it says is what happens (contract, section 5).
+
+use serde_json::{Value, json};
+
+use crate::harness::world::{Kind, ONE_CAF, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, sign_in};
+use crate::on_each_store;
+
+const CERTIFICATE: &str = "/teleprocedure/certificat-emploi/saisie?x=1";
+
+/// The explanation, as JSON on the command line.
+fn explain(world: &World, account: &str, caf: &str, path: &str, more: &[&str]) -> Value {
+    let mut words = vec!["explain", "--account", account, "--caf", caf, "--path", path, "--json"];
+    words.extend_from_slice(more);
+    let (code, out, err) = world.gateway.cli(&words);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// Whether it would be forwarded, the code, and the first step that does not pass.
+fn fate(told: &Value) -> (bool, &str, &str) {
+    let steps = told["steps"].as_array().unwrap();
+    let met = steps
+        .iter()
+        .find(|step| step["outcome"] != "passes")
+        .map_or("-", |step| step["step"].as_str().unwrap());
+    (told["forwarded"].as_bool().unwrap(), told["code"].as_str().unwrap_or("-"), met)
+}
+
+on_each_store! {
+    fn each_reason_is_told_and_is_true(kind: Kind) {
+        let world = World::new(kind);
+        let told = explain(&world, ONE_CAF, "921", CERTIFICATE, &[]);
+        assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+        assert_eq!(world.admitted().get(CERTIFICATE).program().send().status, 200);
+
+        let told = explain(&world, ONE_CAF, "751", "/", &[]);
+        assert_eq!(fate(&told), (false, "caf-non-habilitee", "caf"), "{told}");
+        let told = explain(&world, PROVISIONAL, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "mot-de-passe-a-changer", "password"), "{told}");
+        let told = explain(&world, UNKNOWN_SIRET, "921", "/", &[]);
+        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
+        let told = explain(&world, ONE_CAF, "921", "/portail/caf", &[]);
+        assert_eq!(fate(&told), (false, "-", "path"), "{told}");
+        for path in ["/a//b", "/a%2Fb", "/%00", "/../x"] {
+            let told = explain(&world, ONE_CAF, "921", path, &[]);
+            assert_eq!(fate(&told), (false, "requete-invalide", "path"), "{told}");
+        }
+
+        assert_eq!(world.gateway.cli(&["account", "suspend", ONE_CAF]).0, 0);
+        let told = explain(&world, ONE_CAF, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "identifiants-invalides", "sign-in"), "{told}");
+    }
+
+    fn a_lock_is_told_where_it_holds_and_asking_counts_nothing(kind: Kind) {
+        let world = World::new(kind);
+        for _ in 0..5 {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, "faux-2026");
+        }
+        for _ in 0..10 {
+            let told = explain(&world, TWO_CAFS, "921", "/", &["--from", "127.0.0.1"]);
+            assert_eq!(fate(&told), (false, "trop-d-essais", "lock"), "{told}");
+        }
+        let told = explain(&world, TWO_CAFS, "921", "/", &["--from", "192.0.2.1"]);
+        assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+        let over = explain(&world, TWO_CAFS, "921", "/", &["--from", "127.0.0.1", "--at", "2026-12-15T12:15:00+01:00"]);
+        assert_eq!(fate(&over), (true, "-", "-"), "{over}");
+        assert_eq!(world.gateway.cli(&["account", "unlock", TWO_CAFS]).0, 0);
+        let told = explain(&world, TWO_CAFS, "921", "/", &["--from", "127.0.0.1"]);
+        assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+    }
+}
+
+#[test]
+fn an_instant_is_judged_to_the_second() {
+    let world = World::new(Kind::Embedded);
+    let mut account = crate::harness::world::account("avance@esat.example", SIRET, &["921"]);
+    account["password_changed_at"] = json!("2026-12-10T08:00:00Z");
+    world.gateway.accounts(&[account]);
+    let at = |instant: &str, path: &str| {
+        let told = explain(&world, "avance@esat.example", "921", path, &["--at", instant]);
+        let (forwarded, code, _) = fate(&told);
+        (forwarded, code.to_owned())
+    };
+    let open = (true, "-".to_owned());
+    let closed = (false, "volet-ferme".to_owned());
+    assert_eq!(at("2026-11-30T23:59:59+01:00", CERTIFICATE), closed);
+    assert_eq!(at("2026-12-01T00:00:00+01:00", CERTIFICATE), open);
+    assert_eq!(at("2027-02-28T23:59:59+01:00", CERTIFICATE), open);
+    assert_eq!(at("2027-03-01T00:00:00+01:00", CERTIFICATE), closed);
+    assert_eq!(at("2028-02-29T12:00:00+01:00", CERTIFICATE).1, "mot-de-passe-a-changer");
+    // 92 × 86,400 s after the change.
+    assert_eq!(at("2027-03-12T07:59:59Z", "/"), open);
+    assert_eq!(at("2027-03-12T08:00:00Z", "/"), (false, "mot-de-passe-a-changer".to_owned()));
+}
+
+#[test]
+fn it_reads_well_and_refuses_what_it_cannot_explain() {
+    let world = World::new(Kind::Embedded);
+    let ask = |account: &str, caf: &str, path: &str| {
+        world.gateway.cli(&["explain", "--account", account, "--caf", caf, "--path", path])
+    };
+    let (code, out, _) = ask(ONE_CAF, "921", CERTIFICATE);
+    assert_eq!(code, 0);
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    assert!(out.contains("volet certificat-emploi is open on 2026-12-15, until 2027-02-28"), "{out}");
+    assert!(out.trim_end().ends_with("Forwarded to Caf 921."), "{out}");
+    for (account, caf, path, exit, said) in [
+        ("personne@esat.example", "921", "/", 1, "there is no account personne@esat.example"),
+        (ONE_CAF, "999", "/", 1, "no Caf 999"),
+        (ONE_CAF, "921", "sans-barre", 1, "begins with /"),
+        ("pas une adresse", "921", "/", 2, "pas une adresse"),
+        (ONE_CAF, "92", "/", 2, "92"),
+    ] {
+        let (code, _, err) = ask(account, caf, path);
+        assert_eq!(code, exit, "{err}");
+        assert!(err.contains(said), "{err}");
+    }
+}
