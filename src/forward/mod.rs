@@ -5,8 +5,8 @@
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
-//! back, `body` carries the answer's body and gives the connection back; `switch` opens WebSockets. The backend is looked up
-//! by the permit alone.
+//! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
+//! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
 
 mod answer;
 mod backend;
@@ -14,6 +14,7 @@ mod body;
 mod cookies;
 mod error;
 mod headers;
+mod inject;
 mod interim;
 mod names;
 mod pool;
@@ -36,6 +37,7 @@ use hyper::body::Incoming;
 
 use self::backend::Backend;
 use self::body::Hold;
+use self::inject::Injector;
 use self::upload::Upload;
 use crate::config::{self, Config};
 use crate::domain::CafCode;
@@ -43,6 +45,7 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::inject::AnswerBody;
 pub use self::interim::Teller;
 pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
@@ -58,6 +61,7 @@ struct Inner<B> {
     backends: Vec<Backend<B>>,
     max_body: u64,
     idle_timeout: Duration,
+    injector: Injector,
     /// Never held across an await.
     desk: RefCell<headers::Desk>,
 }
@@ -65,14 +69,14 @@ struct Inner<B> {
 impl<B> Forwarder<B> {
     /// A worker's forwarder, without any connection yet.
     pub fn new(config: &Config) -> Self {
-        Self::with(&config.cafs, &config.backend, config.limits.body)
+        Self::with(&config.cafs, &config.backend, config.limits.body, Injector::new(config))
     }
 
-    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64) -> Self {
+    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64, injector: Injector) -> Self {
         let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
         let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, desk: RefCell::default() }))
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, desk: RefCell::default() }))
     }
 }
 
@@ -87,7 +91,7 @@ where
     pub fn forward(
         &self,
         admitted: AdmittedRequest<B>,
-    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
         self.0.forward(admitted, None)
     }
 
@@ -96,7 +100,7 @@ where
         &self,
         admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
         self.0.forward(admitted, teller)
     }
 }
@@ -110,10 +114,11 @@ where
     /// every step.
     fn forward(
         &self,
-        admitted: AdmittedRequest<B>,
+        mut admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
         let caf = admitted.caf();
+        let wish = self.injector.ask(&mut admitted);
         let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
@@ -121,7 +126,8 @@ where
             let upload = request.body().progress();
             let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
             let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
-            self.give_out(backend, answer, hold).map_err(blame)
+            let answer = self.give_out(backend, answer, hold).map_err(blame)?;
+            Ok(self.injector.dress(answer, wish))
         }
     }
 
@@ -176,7 +182,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<BackendBody<B>>;
+    type Response = Response<AnswerBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 

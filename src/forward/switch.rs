@@ -19,7 +19,7 @@ use super::body::Hold;
 use super::error::{Error, Reason};
 use super::pool::Lease;
 use super::upload::{BoxError, Upload};
-use super::{BackendBody, Forwarder, Inner, answer};
+use super::{AnswerBody, Forwarder, Inner, answer};
 use crate::entry::AdmittedRequest;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -33,7 +33,7 @@ pub enum Handshake<B: 'static = Incoming> {
     /// The head that the client gets, and the backend's end.
     Switched(Response<()>, BackendEnd<B>),
     /// Anything else than a WebSocket, as any other answer.
-    Declined(Response<BackendBody<B>>),
+    Declined(Response<AnswerBody<B>>),
 }
 
 /// A backend's end of a tunnel; its connection is counted as long as this lives.
@@ -79,7 +79,8 @@ where
         let (mut answer, lease) = backend.exchange(request, None).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             let hold = Hold { lease, upload: None, is_reusable: answer.version() == http::Version::HTTP_11 };
-            return self.give_out(backend, answer, hold).map(Handshake::Declined);
+            let declined = self.give_out(backend, answer, hold)?;
+            return Ok(Handshake::Declined(declined.map(AnswerBody::AsIs)));
         }
         check(answer.headers(), key.as_ref())?;
         let upgrade = hyper::upgrade::on(&mut answer);

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::tunnel::EventStream;
-use crate::forward::{BackendBody, BoxError};
+use crate::forward::{AnswerBody, BoxError};
 
 /// A request's body on its way to a backend: the client's as it comes, or a form that was kept.
 pub enum Sent {
@@ -53,7 +53,7 @@ pub enum Body {
     /// A page, a state or a problem.
     Own(Full<Bytes>),
     /// What a backend sends.
-    Backend(BackendBody<Sent>),
+    Backend(AnswerBody<Sent>),
     /// What a backend sends for as long as the session lives.
     Events(Box<EventStream>),
 }
@@ -64,8 +64,8 @@ impl From<Full<Bytes>> for Body {
     }
 }
 
-impl From<BackendBody<Sent>> for Body {
-    fn from(stream: BackendBody<Sent>) -> Self {
+impl From<AnswerBody<Sent>> for Body {
+    fn from(stream: AnswerBody<Sent>) -> Self {
         Self::Backend(stream)
     }
 }

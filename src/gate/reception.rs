@@ -11,7 +11,7 @@ use super::tunnel::{self, Cause, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
-use crate::forward::{self, BackendBody, Teller};
+use crate::forward::{self, AnswerBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
 use crate::telemetry::metrics;
@@ -93,7 +93,7 @@ impl Gate {
     }
 
     /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
-    pub(super) fn carry(&self, response: Response<BackendBody<Sent>>, cause: Cause) -> Response<Body> {
+    pub(super) fn carry(&self, response: Response<AnswerBody<Sent>>, cause: Cause) -> Response<Body> {
         if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
             return response.map(Body::from);
         }

@@ -19,6 +19,7 @@ mod password;
 mod refusal;
 mod rendering;
 mod reply;
+mod script;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -116,7 +117,7 @@ impl Portal {
             base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
-            site: Arc::new(Site::new(&config.portal.prefix)),
+            site: Arc::new(Site::new(&config.portal.prefix, config.session.idle_timeout)),
             places: Places::new(&config.portal),
         }
     }
@@ -231,7 +232,7 @@ impl Portal {
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
             Action::Parked => parked::discard(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet => {
+            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
                 Ok(reply::Outcome::Same)
             }
         }
@@ -242,6 +243,7 @@ impl Portal {
         match action {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
+            Action::Script => script::get(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())

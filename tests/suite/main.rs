@@ -33,4 +33,6 @@ mod states;
 mod stores;
 mod tls;
 mod tunnels;
+mod warning;
+mod warning_seen;
 mod wire;

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
 use super::life::Life;
-use crate::forward::{BackendBody, BoxError};
+use crate::forward::{AnswerBody, BoxError};
 use crate::gate::Sent;
 
 /// Whether an answer is a stream of events, which a page leaves open for as long as it is.
@@ -23,13 +23,13 @@ pub(in crate::gate) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// A backend's event stream, cut where its session ends: the page asks again, and is told that it must sign in.
 pub struct EventStream {
-    stream: BackendBody<Sent>,
+    stream: AnswerBody<Sent>,
     over: Pin<Box<dyn Future<Output = ()>>>,
     is_over: bool,
 }
 
 impl EventStream {
-    pub(in crate::gate) fn new(stream: BackendBody<Sent>, life: Life) -> Self {
+    pub(in crate::gate) fn new(stream: AnswerBody<Sent>, life: Life) -> Self {
         let over = Box::pin(async move {
             life.over().await;
         });

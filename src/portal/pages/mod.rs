@@ -1,6 +1,8 @@
-//! The pages: one template each, a small stylesheet, no script. Every value is escaped by askama.
+//! The pages: one template each, a small stylesheet, and one script that warns before
+//! the session ends, which nothing depends on. Every value is escaped by askama.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use aws_lc_rs::digest;
@@ -20,13 +22,16 @@ pub struct Site {
     pub prefix: String,
     /// Where the stylesheet is; changes with its content, so that browsers may keep it.
     pub stylesheet: String,
+    /// How long a session lives without action, in seconds: the warning tells it.
+    pub idle_s: u64,
 }
 
 impl Site {
-    pub(super) fn new(prefix: &str) -> Self {
+    pub(super) fn new(prefix: &str, idle: Duration) -> Self {
         let hash = digest::digest(&digest::SHA256, STYLESHEET.as_bytes());
         let version = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..6]);
-        Self { prefix: prefix.to_owned(), stylesheet: format!("{prefix}/style.css?v={version}") }
+        let stylesheet = format!("{prefix}/style.css?v={version}");
+        Self { prefix: prefix.to_owned(), stylesheet, idle_s: idle.as_secs() }
     }
 }
 

@@ -217,6 +217,7 @@ pub(crate) fn caf(code: &str, name: &str) -> config::Caf {
         name: name.to_owned(),
         contact: format!("partenaires@caf{code}.example"),
         backends: vec![BackendAddress { host: "127.0.0.1".to_owned(), port: 1 }],
+        inject: true,
     }
 }
 
@@ -236,7 +237,7 @@ fn config(pages: Pages) -> Config {
             workers: 1,
             drain_timeout: second,
         },
-        portal: config::Portal { pages, prefix: "/portail".to_owned() },
+        portal: config::Portal { pages, prefix: "/portail".to_owned(), inject: true },
         admin: config::Admin { listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) },
         store: config::Store::Memory,
         session: config::Session {
