@@ -283,9 +283,9 @@ fn an_odd_page_a_lost_network_and_the_portals_own_pages() {
     in_a_browser(&mut world, async |world, browser| {
         sign_in(world, browser, ONE_CAF).await;
         ready(browser).await;
-        let word =
+        let shown =
             browser.window.execute("return document.getElementById('mot').firstChild.data", Vec::new());
-        assert_eq!(word.await.unwrap(), "Déclaration");
+        assert_eq!(shown.await.unwrap(), "Déclaration");
         // Above the page's own modal dialog, which makes all else inert.
         browser.window.execute("document.getElementById('sien').showModal()", Vec::new()).await.unwrap();
         world.gateway.advance(1_600);

@@ -21,8 +21,8 @@ pub(super) enum Coding {
 /// Compresses, or passes on.
 pub(super) enum Coder {
     Identity(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
-    /// Some hundred KiB of state.
+    /// Some hundred KiB of state, as the next.
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
 }
 
@@ -84,7 +84,7 @@ impl Coder {
         match coding {
             None => Self::Identity(Vec::new()),
             Some(Coding::Gzip) => {
-                Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
+                Self::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))))
             }
             Some(Coding::Brotli) => Self::Brotli(Box::new(CompressorWriter::new(
                 Vec::new(),

@@ -8,7 +8,7 @@ use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, OutputSink
 
 /// How far a place is looked for: pages that begin with more than this without any element get no tag.
 const FARTHEST: usize = 256 << 10;
-/// What lol_html may keep of a tag that goes on and on.
+/// What `lol_html` may keep of a tag that goes on and on.
 const MEMORY: usize = 128 << 10;
 
 /// Writes one tag into one page; every other byte goes through as it came.
@@ -78,7 +78,7 @@ impl Scribe {
         if wide || self.read > FARTHEST || has_own_policy(bytes) {
             self.done.set(true);
         }
-        // After an error all that was read is written: lol_html bails out gracefully.
+        // After an error all that was read is written: it bails out gracefully.
         if rewriter.write(bytes).is_ok() {
             if self.done.get() {
                 let _ = rewriter.end();

@@ -59,10 +59,8 @@ fn no_other_byte_is_touched_whatever_it_is() {
 fn what_cannot_be_done_is_left_alone() {
     let wide = b"\xff\xfe<\0h\0e\0a\0d\0>\0";
     assert_eq!(written(&[wide]), wide);
-    for policy in ["<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">"] {
-        let html = format!("<head>{policy}");
-        assert_eq!(page(&html), html);
-    }
+    let own = "<head><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">";
+    assert_eq!(page(own), own);
     let text = "a".repeat(300 << 10);
     assert_eq!(page(&text), text);
     let endless = format!("<p title=\"{}", "a".repeat(400 << 10));

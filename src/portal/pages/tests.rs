@@ -69,7 +69,9 @@ fn hostile_pages() -> Vec<(&'static str, String)> {
 
 #[test]
 fn nothing_breaks_out_of_a_page() {
+    let own = "<script src=\"/portail/session.js\" defer data-inactivite=\"1800\"></script>";
     for (name, html) in hostile_pages() {
+        let html = html.replacen(own, "", 1);
         assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"), "{name}");
         assert!(html.contains("&#60;script&#62;"), "{name} shows nothing of it");
         for broken in ["<script", "<img", "\"'>", "'><", "49"] {
