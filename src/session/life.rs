@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
 use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
+use crate::telemetry::audit::{self, Entry};
 
 /// How long sessions live, and how many an account may have.
 #[derive(Debug, Clone)]
@@ -101,14 +103,20 @@ pub struct Sessions {
     clock: Clock,
     policy: Policy,
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
+    /// Those whose end was noted.
+    expired: Cache<SessionId, ()>,
     woken: Notify,
 }
+
+/// Ended sessions remembered, so that each end is noted once.
+const EXPIRED: usize = 10_000;
 
 impl Sessions {
     /// Sessions kept in `store`, with the cache that `store` keeps honest.
     pub fn new(store: Arc<dyn SessionStore>, cache: Arc<SessionCache>, clock: Clock, policy: Policy) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
-        Self { store, cache, clock, policy, unwritten, woken: Notify::new() }
+        let expired = Cache::new(EXPIRED);
+        Self { store, cache, clock, policy, unwritten, expired, woken: Notify::new() }
     }
 
     /// How long sessions live.
@@ -159,6 +167,10 @@ impl Sessions {
         let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) {
             self.cache.forget(id);
+            if self.expired.get(id).is_none() {
+                self.expired.insert(*id, ());
+                self.note_end(session.stage(), "expired");
+            }
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
@@ -269,8 +281,17 @@ impl Sessions {
         let surplus = live.len().saturating_sub(self.policy.max_per_account.max(1));
         for oldest in live.iter().filter(|session| session.id != latest.id).take(surplus) {
             self.end(oldest).await?;
+            self.note_end(oldest.stage(), "too-many");
         }
         Ok(())
+    }
+
+    /// For the audit log: a session ended by no action of its user.
+    fn note_end(&self, stage: &Stage, reason: &'static str) {
+        let who = Some(stage.holder().account().to_string());
+        let (caf, reason) = (stage.caf(), Some(reason));
+        let entry = Entry { what: "session-end", outcome: "ok", reason, who, caf, ..Entry::default() };
+        audit::log().note(self.clock.now(), entry);
     }
 
     /// Whether a session that was found earlier lives on, as far as this process knows.

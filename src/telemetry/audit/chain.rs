@@ -55,7 +55,8 @@ fn sealed(text: &str, hash: &str) -> String {
 
 fn hash(text: &str) -> Hash {
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+    hash.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// A line as it stands in a file.

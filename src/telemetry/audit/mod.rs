@@ -9,8 +9,8 @@ mod file;
 mod verify;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -98,12 +98,20 @@ const WAITING: usize = 4096;
 /// How long a decision waits for its line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Audit {
-    /// Writes nowhere.
-    pub fn none() -> Self {
-        Self(None)
-    }
+static AUDIT: OnceLock<Audit> = OnceLock::new();
 
+/// Where this program's decisions are written from now on; the first one stays.
+pub fn install(audit: Audit) {
+    let _ = AUDIT.set(audit);
+}
+
+/// Where this program's decisions are written; nowhere until [`install`] said.
+pub fn log() -> &'static Audit {
+    static NONE: Audit = Audit(None);
+    AUDIT.get().unwrap_or(&NONE)
+}
+
+impl Audit {
     /// Writes to a file, by a thread of its own; beyond `max_size` bytes a new one is begun.
     pub fn to_file(path: PathBuf, max_size: u64, on_failure: OnFailure) -> Result<Self, OpenError> {
         let writer = Writer::open(path, max_size)?;
@@ -193,7 +201,7 @@ fn write_for_ever(mut writer: Writer, mut messages: mpsc::Receiver<Message>, sta
         }
         for message in batch.drain(..) {
             match (message.done, message.entry) {
-                (Some(done), _) => drop(done.send(written.as_ref().map(|()| ()).map_err(|_| Unaudited))),
+                (Some(done), _) => drop(done.send(written.as_ref().copied().map_err(|_| Unaudited))),
                 (None, Some(_)) if failed => drop(state.lost.fetch_add(1, Ordering::Relaxed)),
                 _ => {}
             }
