@@ -328,7 +328,12 @@ fn one_address_cannot_fill_the_store() {
 #[test]
 fn it_is_sent_whole_even_if_the_browser_goes_away() {
     use std::io::{Read as _, Write as _};
-    let slow = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // A small window: what it does not read stays with the gateway.
+    let slow = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    slow.set_recv_buffer_size(4_096).unwrap();
+    slow.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    slow.listen(8).unwrap();
+    let slow = std::net::TcpListener::from(slow);
     let address = slow.local_addr().unwrap();
     let mut world = World::with(Kind::Embedded, |settings| {
         settings.caf("131", "Caf des Bouches-du-Rhône", &[address]);
@@ -345,6 +350,8 @@ fn it_is_sent_whole_even_if_the_browser_goes_away() {
     let mut click = crate::harness::client::connect(client.address);
     click.write_all(&bytes).unwrap();
     eventually("it is on its way", || waiting(&mut client).is_null());
+    // A reset, not only an end: nobody is there any more.
+    socket2::SockRef::from(&click).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(click);
     // Once both sides have had the time to hear of it.
     for _ in 0..20 {
