@@ -66,9 +66,9 @@ impl Gate {
         let Some(body) = collect(body, MOST).await else { return Ok(None) };
         let Some(form) = Form::read(kind, body).await else { return Ok(None) };
         let parking = &self.shared.parking;
-        let held = self.shared.parking_cookie.read(&head.headers);
+        let shown = self.shared.parking_cookie.read(&head.headers);
         let label = parking.label(Owner::from(&stage), target.to_string(), &form);
-        parking.keep(&id, &place, held.as_ref(), label, form).await.map(Some)
+        parking.keep(&id, &place, shown.as_ref(), label, form).await.map(Some)
     }
 
     /// The secret of a form that this request may ask to send: few do, and those are looked into.
@@ -108,8 +108,8 @@ impl Gate {
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
         let admitted = self.permit(stage.caf(), arrival)?;
-        let taken = self.shared.parking.take(&last, &token, &owner).await?;
-        let Taken { parked, held } = taken.ok_or_else(Problem::nothing_parked)?;
+        let out = self.shared.parking.take(&last, &token, &owner).await?;
+        let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
         match self.deliver(admitted, token, parked).await {
             Ok(mut answered) => {
                 let cookie = self.shared.parking_cookie;

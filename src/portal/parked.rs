@@ -74,8 +74,8 @@ pub(super) async fn discard(portal: &Portal, visit: &Visit) -> Result<Outcome, R
     };
     let owner = Owner::from(stage);
     let Some((token, _)) = portal.parking.look_at(last, &owner).await? else { return Ok(Outcome::Same) };
-    let taken = portal.parking.take(last, &token, &owner).await?;
-    Ok(taken.map_or(Outcome::Same, |taken| Outcome::Dropped(taken.held)))
+    let out = portal.parking.take(last, &token, &owner).await?;
+    Ok(out.map_or(Outcome::Same, |out| Outcome::Dropped(out.held)))
 }
 
 /// The page to go to first, where a form waits for one who has just come to its Caf again.
