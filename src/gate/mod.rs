@@ -45,6 +45,7 @@ use crate::limits::{ClientKey, RateLimiter};
 use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
+use crate::telemetry::metrics::{self, Counts};
 use crate::telemetry::{self, Access};
 use ids::Ids;
 
@@ -99,6 +100,7 @@ pub struct Gate {
     shared: Arc<Shared>,
     forwarder: Forwarder<Sent>,
     tunnels: Tunnels,
+    counts: Arc<Counts>,
     ids: Ids,
 }
 
@@ -119,7 +121,8 @@ impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, tunnels: Tunnels::new(), ids: Ids::new() }
+        let counts = metrics::worker(shared.config.cafs.iter().map(|caf| caf.code).collect());
+        Self { shared, forwarder, tunnels: Tunnels::new(), counts, ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
@@ -158,17 +161,23 @@ impl Gate {
         if let (true, Some(connection)) = (may_switch, connection) {
             connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
+        let (status, time) = (response.status().as_u16(), began.elapsed());
+        self.counts.answered(line.etat, line.caf, status, time);
+        if let Some(code) = code {
+            metrics::problem(code);
+        }
         if telemetry::is_recorded() {
+            let is_refused = method.as_str() == STAND_IN_METHOD;
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
                 id,
-                method: method.as_str(),
-                path: uri.path(),
+                method: if is_refused { "-" } else { method.as_str() },
+                path: if is_refused { "-" } else { uri.path() },
                 etat: line.etat,
                 caf: line.caf,
-                status: response.status().as_u16(),
+                status,
                 code,
-                time: began.elapsed(),
+                time,
             });
         }
         Ok(response)
@@ -184,7 +193,9 @@ impl Gate {
         let shared = &*self.shared;
         if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
             shared.limits.client.check(&ClientKey::from(provenance.client))?;
-            return Err(connection.refusal().into());
+            let why = connection.refusal();
+            tracing::debug!(id = ?provenance.request_id, %why, "refused before it was a request");
+            return Err(why.into());
         }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
@@ -193,8 +204,9 @@ impl Gate {
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
         let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let request = request.map(Sent::Client);
         let arrival = |path| Arrival {
-            request: request.map(Sent::Client),
+            request,
             provenance,
             path,
             client,

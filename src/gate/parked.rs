@@ -107,7 +107,7 @@ impl Gate {
         };
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
-        let admitted = self.permit(stage.caf(), arrival)?;
+        let (admitted, _) = self.permit(stage.caf(), arrival)?;
         let out = self.shared.parking.take(&last, &token, &owner).await?;
         let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
         match self.deliver(admitted, token, parked).await {

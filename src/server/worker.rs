@@ -15,6 +15,7 @@ use super::Listeners;
 use super::connection::Speaker;
 use super::graceful::Graceful;
 use crate::gate::{Gate, Shared};
+use crate::telemetry::metrics::OpenConnection;
 
 /// The threads that serve requests.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ async fn accept(listener: TcpListener, room: Rc<Semaphore>, speaker: Rc<Speaker>
                 place_taken.forget();
                 let (room, speaker, watcher) = (Rc::clone(&room), Rc::clone(&speaker), graceful.watcher());
                 tokio::task::spawn_local(async move {
-                    let _leaving = Leaving(room);
+                    let _leaving = (Leaving(room), OpenConnection::new());
                     speaker.serve(stream, address, watcher).await;
                 });
             }

@@ -17,6 +17,7 @@ mod forwarding;
 mod http2;
 mod led;
 mod limits;
+mod metrics;
 mod operations;
 mod origin;
 mod parked;

@@ -13,7 +13,7 @@ use crate::harness::backend::{Received, Script, Then, answer, respond};
 use crate::harness::client::{Client, Response, connect, find, read_response};
 use crate::harness::gateway::Gateway;
 use crate::harness::within;
-use crate::harness::world::{Kind, ONE_CAF, TWO_CAFS, World};
+use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account};
 use crate::on_each_store;
 
 /// RFC 6455 section 1.3.
@@ -227,6 +227,22 @@ fn events() -> Script {
 }
 
 #[test]
+fn a_tunnel_of_a_volet_ends_with_its_season() {
+    let mut world = World::new(Kind::Embedded);
+    world.gateway.set_clock("2027-02-28T23:50:00+01:00");
+    world.gateway.accounts(&[account("hiver@esat.example", SIRET, &["921"])]);
+    world.caf921.script(echo());
+    let client = world.signed_in("hiver@esat.example");
+    let request = handshake(&world.gateway, &client, "/teleprocedure/certificat-emploi/ws", "");
+    let mut socket = ask(&world.gateway, &request).ok().unwrap().1;
+    assert_eq!(socket.frame(), Some((1, b"salut".to_vec())));
+    let mut other = open(&world.gateway, &client);
+    world.gateway.advance(600);
+    socket.is_closed(1_008);
+    other.says("encore là");
+}
+
+#[test]
 fn an_end_at_another_replica_ends_the_tunnel_here() {
     let world = World::new(Kind::Redis);
     let replica = world.replica();
@@ -235,6 +251,19 @@ fn an_end_at_another_replica_ends_the_tunnel_here() {
     let mut socket = open(&world.gateway, &client);
     assert_eq!(replica.known(&client).post("/portail/deconnexion").program().send().status, 200);
     socket.is_closed(1_008);
+}
+
+#[test]
+fn a_tunnel_does_not_outlive_its_store_for_long() {
+    let mut world = World::new(Kind::Redis);
+    world.caf921.script(echo());
+    let client = world.admitted();
+    let mut socket = open(&world.gateway, &client);
+    world.redis.as_mut().unwrap().kill();
+    let asked = Instant::now();
+    let (opcode, reason) = socket.frame().expect("a close");
+    assert_eq!((opcode, &reason[..2]), (8, 1_013_u16.to_be_bytes().as_slice()), "try again later");
+    assert!(asked.elapsed() < 2 * SOON, "{:?}", asked.elapsed());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::domain::NormalPath;
 use crate::gate::Shared;
 use crate::session::{Found, Session};
 
@@ -20,20 +21,30 @@ const DOUBTS: usize = 3;
 pub(super) enum Over {
     /// It ended: signed out, expired, revoked, moved on to another Caf.
     Session,
+    /// Its volet closed (rule 5).
+    Volet,
     /// The store is out of reach.
     Store,
 }
 
-/// A session as it was last seen.
+/// What an admitted request was admitted for.
+pub(in crate::gate) struct Cause {
+    pub(in crate::gate) session: Arc<Session>,
+    pub(in crate::gate) path: NormalPath,
+}
+
+/// A session as it was last seen, and the path where it opened something.
 #[derive(Clone)]
 pub(in crate::gate) struct Life {
     shared: Arc<Shared>,
     session: Rc<RefCell<Arc<Session>>>,
+    path: NormalPath,
 }
 
 impl Life {
-    pub(in crate::gate) fn new(shared: &Arc<Shared>, session: &Arc<Session>) -> Self {
-        Self { shared: Arc::clone(shared), session: Rc::new(RefCell::new(Arc::clone(session))) }
+    pub(in crate::gate) fn new(shared: &Arc<Shared>, cause: Cause) -> Self {
+        let Cause { session, path } = cause;
+        Self { shared: Arc::clone(shared), session: Rc::new(RefCell::new(session)), path }
     }
 
     /// Its user did something (rule 6); too late, it changes nothing.
@@ -50,6 +61,9 @@ impl Life {
         let mut doubts = 0;
         loop {
             sleep(LOOK).await;
+            if self.shared.gatekeeper.calendar().closed(&self.path, self.shared.clock.now()).is_some() {
+                return Over::Volet;
+            }
             match self.shared.sessions.look_up(&id).await {
                 Ok(Found::Live(session)) => {
                     doubts = 0;

@@ -17,7 +17,7 @@ use http_body_util::Full;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
-pub(super) use life::Life;
+pub(super) use life::{Cause, Life};
 pub(super) use seats::Seats;
 pub use seats::Tunnels;
 pub use stream::EventStream;
@@ -67,21 +67,20 @@ impl Gate {
         caf: CafCode,
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
-        let Some(session) = arrival.session.clone() else { return Err(Problem::no_session()) };
-        let seat = self.shared.limits.tunnels.take(*session.id()).ok_or_else(|| Problem::too_many(SOON))?;
         let client = hyper::upgrade::on(&mut arrival.request);
         let is_passive = self.is_passive(&arrival.path);
-        let connection = arrival.connection.take();
-        let id = arrival.provenance.request_id.clone();
-        let admitted = self.permit(caf, arrival)?;
+        let (connection, id) = (arrival.connection.take(), arrival.provenance.request_id.clone());
+        let (admitted, cause) = self.permit(caf, arrival)?;
+        let seat = self.shared.limits.tunnels.take(*cause.session.id());
+        let seat = seat.ok_or_else(|| Problem::too_many(SOON))?;
         match self.forwarder.switch(admitted).await {
             Ok(Handshake::Switched(head, backend)) => {
-                let (life, open) = (Life::new(&self.shared, &session), self.tunnels.open(connection));
+                let (life, open) = (Life::new(&self.shared, cause), self.tunnels.open(connection));
                 let tunnel = Tunnel { caf, id, life, is_passive, open, seat };
                 tokio::task::spawn_local(tunnel.run(client, backend));
                 Ok(head.map(|()| Body::from(Full::default())))
             }
-            Ok(Handshake::Declined(response)) => Ok(self.carry(response, &session)),
+            Ok(Handshake::Declined(response)) => Ok(self.carry(response, cause)),
             Err(error) => Err(self.blame(caf, &error)),
         }
     }

@@ -101,6 +101,7 @@ impl End {
         match self {
             Self::Sides => None,
             Self::Over(Over::Session) => Some((1008, "session terminée")),
+            Self::Over(Over::Volet) => Some((1008, "volet fermé")),
             Self::Over(Over::Store) => Some((1013, "service indisponible")),
             Self::Drain => Some((1001, "arrêt du service")),
         }

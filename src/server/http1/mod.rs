@@ -14,6 +14,7 @@
 //! the problem: so it comes in its turn, after the answers to the requests before it, and like any other.
 
 mod chunks;
+mod course;
 mod guard;
 mod head;
 #[cfg(test)]
