@@ -345,8 +345,8 @@ fn it_is_sent_whole_even_if_the_browser_goes_away() {
     let form = format!("a={}", "x".repeat(1024 * 1024 - 2));
     assert!(post(&mut client, TARGET, &form).header("set-cookie").is_some());
     sign_in(&mut client, "sud@esat.example", PASSWORD);
-    let word = word(&waiting(&mut client));
-    let bytes = client.post(TARGET).page().body(FORM, word.as_bytes()).bytes();
+    let asked = word(&waiting(&mut client));
+    let bytes = client.post(TARGET).page().body(FORM, asked.as_bytes()).bytes();
     let mut click = crate::harness::client::connect(client.address);
     click.write_all(&bytes).unwrap();
     eventually("it is on its way", || waiting(&mut client).is_null());
