@@ -168,7 +168,7 @@ impl Sessions {
         Ok(Found::Live(session))
     }
 
-    /// Where a session stood that ran out in the last [`REMEMBERED`]; none where it was ended.
+    /// Where a session stood that ran out in the last half hour; none where it was ended.
     pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
         let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
         let session = Session::new(*id, record, last_action);
