@@ -328,12 +328,7 @@ fn one_address_cannot_fill_the_store() {
 #[test]
 fn it_is_sent_whole_even_if_the_browser_goes_away() {
     use std::io::{Read as _, Write as _};
-    // A small window: what it does not read stays with the gateway.
-    let slow = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    slow.set_recv_buffer_size(4_096).unwrap();
-    slow.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    slow.listen(8).unwrap();
-    let slow = std::net::TcpListener::from(slow);
+    let slow = slow_backend();
     let address = slow.local_addr().unwrap();
     let mut world = World::with(Kind::Embedded, |settings| {
         settings.caf("131", "Caf des Bouches-du-Rhône", &[address]);
@@ -365,4 +360,30 @@ fn it_is_sent_whole_even_if_the_browser_goes_away() {
         assert!(read > 0, "the form was cut after {} bytes", got.len());
         got.extend_from_slice(&buffer[..read]);
     }
+}
+
+/// A backend that reads nothing until it is told; what it does not read stays with the gateway.
+fn slow_backend() -> std::net::TcpListener {
+    let slow = listening(8);
+    slow.set_recv_buffer_size(4_096).unwrap();
+    slow.into()
+}
+
+/// A backend whose queue is full: connections are neither taken nor refused, as long as what comes with the
+/// address is kept.
+pub fn full_backend() -> (impl Sized, std::net::SocketAddr) {
+    let full = std::net::TcpListener::from(listening(0));
+    let address = full.local_addr().unwrap();
+    let soon = std::time::Duration::from_millis(300);
+    let queued: Vec<_> =
+        (0..8).map_while(|_| std::net::TcpStream::connect_timeout(&address, soon).ok()).collect();
+    assert!(queued.len() < 8, "the queue is full");
+    ((full, queued), address)
+}
+
+fn listening(queue: i32) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(queue).unwrap();
+    socket
 }
