@@ -73,6 +73,9 @@ fn ends_at(record: &Record, last_action_ms: i64, policy: &Policy) -> Timestamp {
         .map_or(record.ends_at, |idle_end| idle_end.min(record.ends_at))
 }
 
+/// How long it is known whose a session was that ran out.
+const REMEMBERED: Duration = Duration::from_mins(30);
+
 /// What a cookie leads to.
 #[derive(Debug)]
 pub enum Found {
@@ -177,12 +180,13 @@ impl Sessions {
         Ok(Found::Live(session))
     }
 
-    /// Where a session stood that is no longer alive, as long as the store still has it: one that ran out,
-    /// not one that was ended.
+    /// Where a session stood that ran out in the last half hour; none where it was ended.
     pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
         let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
         let session = Session::new(*id, record, last_action);
-        Ok((!self.is_alive(&session)).then_some(session.record.stage))
+        let forgotten = session.ends_at(&self.policy).checked_add(REMEMBERED).unwrap_or(Timestamp::MAX);
+        let is_recent = !self.is_alive(&session) && self.clock.now() < forgotten;
+        Ok(is_recent.then_some(session.record.stage))
     }
 
     /// A user's action: idle time is back to full. Written to the store at most once a second.
