@@ -62,7 +62,7 @@ impl Drop for Seat {
 #[derive(Debug)]
 pub struct Tunnels {
     closing: watch::Sender<bool>,
-    open: Rc<Cell<usize>>,
+    count: Rc<Cell<usize>>,
 }
 
 /// One open tunnel.
@@ -75,18 +75,18 @@ pub(super) struct Open {
 
 impl Tunnels {
     pub(crate) fn new() -> Self {
-        Self { closing: watch::channel(false).0, open: Rc::default() }
+        Self { closing: watch::channel(false).0, count: Rc::default() }
     }
 
     /// Counts one that took `connection` over.
     pub(super) fn open(&self, connection: Option<Arc<Link>>) -> Open {
-        self.open.set(self.open.get() + 1);
-        Open { closing: self.closing.subscribe(), count: Rc::clone(&self.open), connection }
+        self.count.set(self.count.get() + 1);
+        Open { closing: self.closing.subscribe(), count: Rc::clone(&self.count), connection }
     }
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.open.get()
+        self.count.get()
     }
 
     /// Waits until none is open.
