@@ -29,11 +29,11 @@ impl Gate {
             (Some(Stage::Ready(_)), Route::Outside) if options::ends_here(&mut arrival.request) => {
                 Ok(options::answer())
             }
+            (Some(Stage::Ready(ready)), Route::Outside) if tunnel::is_handshake(&arrival.request) => {
+                Box::pin(self.switch(ready.caf(), arrival)).await
+            }
             (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(&arrival.request) {
                 Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
-                None if tunnel::is_handshake(&arrival.request) => {
-                    Box::pin(self.switch(ready.caf(), arrival)).await
-                }
                 None => self.forward(ready.caf(), arrival).await,
             },
             (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
