@@ -195,6 +195,7 @@ impl Accounts {
             status: new.status.unwrap_or(Status::Active),
             former: Vec::new(),
             last_sign_in: None,
+            last_caf: None,
             lock_epoch: 0,
             revision: 0,
         };

@@ -123,9 +123,18 @@ impl Problem {
             points: problem.points,
             field: problem.field,
             request_id: request_id.to_owned(),
+            code: problem.code,
+            wait_s: problem.retry_after.map(french::seconds),
+            caf: named_caf(&problem.extra),
         };
         portal.problem_page(problem.status, complaint, problem.form.map(|form| *form), problem.suite)
     }
+}
+
+/// The Caf that the problem names, and whom to ask there.
+fn named_caf(extra: &Map<String, Value>) -> Option<(String, String)> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    extra.get("caf").map(|caf| (text(caf.get("nom")), text(extra.get("contact"))))
 }
 
 fn tell(

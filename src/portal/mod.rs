@@ -255,9 +255,12 @@ impl Portal {
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
             Action::Parked => parked::discard(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
-                Ok(reply::Outcome::Same)
-            }
+            Action::Session
+            | Action::Continue
+            | Action::Jwks
+            | Action::Stylesheet
+            | Action::Script
+            | Action::PageScript => Ok(reply::Outcome::Same),
         }
     }
 
@@ -267,6 +270,7 @@ impl Portal {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
             Action::Script => script::get(self),
+            Action::PageScript => stylesheet::script(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())
