@@ -224,7 +224,13 @@ impl Services {
             clock.clone(),
             account_policy(config),
         ));
-        let sessions = Arc::new(Sessions::new(store.clone(), cache, clock.clone(), session_policy(config)));
+        let sessions = Arc::new(Sessions::new(
+            store.clone(),
+            store.clone(),
+            cache,
+            clock.clone(),
+            session_policy(config),
+        ));
         let signer = Arc::new(Signer::new(store.clone(), clock.clone()));
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
         let gatekeeper = Arc::new(Gatekeeper::new(

@@ -17,8 +17,8 @@ use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
-pub use recovery::{BeginError, Recoveries, Recovery, RecoveryError, RecoveryStore};
-pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
+pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
+pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

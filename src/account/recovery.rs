@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Accounts, ChangeError, Status};
+use super::{Account, Accounts, ChangeError, PasswordHash, Status};
 use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
 use crate::limits::{Attempt, AttemptRule, Counters};
 
@@ -40,6 +40,21 @@ pub struct Recoveries {
     accounts: Arc<Accounts>,
     store: Arc<dyn RecoveryStore>,
     counters: Arc<dyn Counters>,
+}
+
+/// The replacement of a forgotten password that only has to be made.
+#[derive(Debug)]
+pub struct PreparedRecovery {
+    id: TokenHash,
+    account: Identifiant,
+    hash: PasswordHash,
+}
+
+impl PreparedRecovery {
+    /// Whose password.
+    pub fn account(&self) -> &Identifiant {
+        &self.account
+    }
 }
 
 /// A forgotten password was not replaced.
@@ -106,22 +121,27 @@ impl Recoveries {
         Ok(Some((account, token)))
     }
 
-    /// Replaces a forgotten password, and lifts the locks that guesses at it brought. The account's sessions
-    /// are the caller's to end.
-    pub async fn finish(&self, token: &Token, new: SecretString) -> Result<Identifiant, RecoveryError> {
+    /// All of replacing a forgotten password but the replacement: the token is looked at, and the new password.
+    pub async fn prepare(&self, token: &Token, new: SecretString) -> Result<PreparedRecovery, RecoveryError> {
         let id = token.id();
         let seen = self.store.look_at(&id).await?.ok_or(RecoveryError::Dead)?;
         let account = self.opened(&seen).await?;
         self.accounts.check_new(&account, &new).await?;
         let hash = self.accounts.hasher.hash(new).await.map_err(ChangeError::from)?;
+        Ok(PreparedRecovery { id, account: account.identifiant, hash })
+    }
+
+    /// Replaces a forgotten password, and lifts the locks that guesses at it brought. The account's sessions
+    /// are the caller's to end.
+    pub async fn finish(&self, prepared: PreparedRecovery) -> Result<(), RecoveryError> {
         // From here on the token is gone: of two who bring it, one goes on.
-        let won = self.store.take(&id).await?.ok_or(RecoveryError::Dead)?;
+        let won = self.store.take(&prepared.id).await?.ok_or(RecoveryError::Dead)?;
         let account = self.opened(&won).await?;
-        let account = self.accounts.with_password(account, hash, self.accounts.clock.now(), false);
+        let account = self.accounts.with_password(account, prepared.hash, self.accounts.clock.now(), false);
         if !self.accounts.store.replace(&account).await? {
             return Err(ChangeError::Conflict.into());
         }
-        Ok(account.identifiant)
+        Ok(())
     }
 
     async fn opened(&self, recovery: &Recovery) -> Result<Account, RecoveryError> {

@@ -40,6 +40,20 @@ pub struct Accounts {
     pub(super) lockout: Lockout,
 }
 
+/// A change of password that only has to be made.
+#[derive(Debug)]
+pub struct PreparedChange {
+    account: Account,
+    hash: PasswordHash,
+}
+
+impl PreparedChange {
+    /// Whose password.
+    pub fn identifiant(&self) -> &Identifiant {
+        &self.account.identifiant
+    }
+}
+
 /// Signing in, or proving that one knows the password, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
@@ -139,19 +153,27 @@ impl Accounts {
         Ok(SignedIn::new(account, must_change))
     }
 
-    /// Changes the password of one who knows the current one, and signs them in.
-    pub async fn change_password(
+    /// All of a change of password but the change: the current one is proven, the new one looked at.
+    pub async fn prepare_change(
         &self,
         typed: &str,
         current: SecretString,
         new: SecretString,
         place: &str,
-    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
+    ) -> Result<PreparedChange, ChangeError> {
         let account = self.prove(typed, current, place).await?;
         self.check_new(&account, &new).await?;
         let hash = self.hasher.hash(new).await?;
+        Ok(PreparedChange { account, hash })
+    }
+
+    /// Changes the password of one who knows the current one, and signs them in.
+    pub async fn change_password(
+        &self,
+        change: PreparedChange,
+    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
         let now = self.clock.now();
-        let account = self.with_password(account, hash, now, false);
+        let account = self.with_password(change.account, change.hash, now, false);
         if !self.store.replace(&account).await? {
             return Err(ChangeError::Conflict);
         }

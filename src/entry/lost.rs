@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::account::{Account, Recoveries, RecoveryError};
 use crate::domain::{Identifiant, Token};
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 
 /// A letter to one person, as text and as HTML.
 #[derive(Debug, Clone)]
@@ -73,10 +73,23 @@ impl LostPassword {
         });
     }
 
-    /// Takes the new password of one who shows the letter's token; the account's sessions end.
-    pub async fn finish(&self, token: &Token, new: SecretString) -> Result<(), RecoveryError> {
-        let account = self.recoveries.finish(token, new).await?;
+    /// Takes the new password of one who shows the letter's token. The account's sessions end: before, so that
+    /// a crash in between leaves none alive, and after, for those opened meanwhile. So does `shown`, the live
+    /// session of the browser, which is about to forget it.
+    pub async fn finish(
+        &self,
+        shown: Option<&Session>,
+        token: &Token,
+        new: SecretString,
+    ) -> Result<(), RecoveryError> {
+        let prepared = self.recoveries.prepare(token, new).await?;
+        let account = prepared.account().clone();
         self.sessions.end_all(&account, None).await?;
+        self.recoveries.finish(prepared).await?;
+        self.sessions.end_all(&account, None).await?;
+        if let Some(shown) = shown {
+            self.sessions.end(shown).await?;
+        }
         Ok(())
     }
 }

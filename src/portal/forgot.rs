@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use super::fields::Fields;
 use super::pages::{ForgotPage, ResetPage};
 use super::reply::Outcome;
-use super::{Cause, Page, Portal, Refusal, french};
+use super::{Cause, Page, Portal, Refusal, Visit, french};
 use crate::account::{Account, RecoveryError};
 use crate::domain::{PasswordRule, Token};
 use crate::entry::Letter;
@@ -55,12 +55,14 @@ pub(super) fn reset_page(portal: &Portal, token: String) -> Page {
 }
 
 /// Takes the new password.
-pub(super) async fn reset(portal: &Portal, mut fields: Fields) -> Result<Outcome, Refusal> {
+pub(super) async fn reset(portal: &Portal, visit: &Visit, mut fields: Fields) -> Result<Outcome, Refusal> {
     let token = fields.peek("jeton").unwrap_or_default().to_owned();
-    change(portal, &mut fields).await.map_err(|refusal: Refusal| refusal.again(reset_page(portal, token)))
+    change(portal, visit, &mut fields)
+        .await
+        .map_err(|refusal: Refusal| refusal.again(reset_page(portal, token)))
 }
 
-async fn change(portal: &Portal, fields: &mut Fields) -> Result<Outcome, Refusal> {
+async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<Outcome, Refusal> {
     let (token, new) = (fields.text("jeton")?, fields.secret("nouveau_mot_de_passe")?);
     if let Some(confirmation) = fields.optional_secret("confirmation")
         && confirmation.expose_secret() != new.expose_secret()
@@ -68,7 +70,7 @@ async fn change(portal: &Portal, fields: &mut Fields) -> Result<Outcome, Refusal
         return Err(portal.broken(vec![PasswordRule::Confirmation]).into());
     }
     let token = Token::parse(&token).ok_or(Cause::DeadToken)?;
-    match portal.lost.finish(&token, new).await {
+    match portal.lost.finish(visit.session.as_deref(), &token, new).await {
         Ok(()) => Ok(Outcome::Left),
         Err(RecoveryError::Dead) => Err(Cause::DeadToken.into()),
         Err(RecoveryError::Change(error)) => Err(portal.cause(error.into()).into()),

@@ -211,7 +211,7 @@ impl Portal {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
             Action::Forgot => forgot::ask(self, written),
-            Action::Reset => forgot::reset(self, written).await,
+            Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,

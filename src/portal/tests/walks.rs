@@ -175,6 +175,24 @@ async fn signing_in_again_ends_the_former_session() {
 }
 
 #[tokio::test]
+async fn a_session_does_not_outlive_the_password_that_opened_it_whoever_forgot_to_end_it() {
+    let world = World::new().await;
+    let name = "une@esat.example".parse().expect("a name");
+    // As a gateway leaves things that is killed between a change and the end of the account's sessions.
+    for action in ["reset", "suspend", "delete"] {
+        world.sign_in("une@esat.example").await;
+        world.clock.advance(Duration::from_secs(1));
+        match action {
+            "reset" => drop(world.desk.accounts.reset_password(&name).await.expect("reset")),
+            "suspend" => drop(world.desk.accounts.suspend(&name).await.expect("suspended")),
+            _ => world.desk.accounts.delete(&name).await.expect("deleted"),
+        }
+        assert!(world.session().await.1, "{action}: it opens nothing");
+        world.restore("une@esat.example").await;
+    }
+}
+
+#[tokio::test]
 async fn retour_never_leads_elsewhere() {
     for (retour, suite) in [
         ("/teleprocedure?a=b", "/teleprocedure?a=b"),

@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) portal: Portal,
     pub(crate) desk: Arc<Desk>,
     pub(crate) clock: Clock,
+    hasher: Arc<Hasher>,
     cookie: Mutex<Option<String>>,
 }
 
@@ -71,7 +72,9 @@ impl World {
         accounts.enrol(people(&hash)).await.expect("enrolled");
         store.put(&[known("921")]).await.expect("put");
         let cache = Arc::new(SessionCache::new(16));
-        let sessions = Sessions::new(Arc::clone(&store) as _, cache, clock.clone(), session_policy());
+        let accounts_of = Arc::clone(&store) as _;
+        let sessions =
+            Sessions::new(Arc::clone(&store) as _, accounts_of, cache, clock.clone(), session_policy());
         let desk = Arc::new(Desk {
             accounts,
             sessions: Arc::new(sessions),
@@ -94,7 +97,7 @@ impl World {
             background: tokio::runtime::Handle::current(),
         });
         let portal = Portal::new(&config, Arc::clone(&desk), lost, signer, calendar, clock.clone());
-        Self { portal, desk, clock, cookie: Mutex::default() }
+        Self { portal, desk, clock, hasher, cookie: Mutex::default() }
     }
 
     /// As a program would.
@@ -126,6 +129,13 @@ impl World {
         let answer = self.json("POST", "/portail/connexion", body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
+    }
+
+    /// An account as it was at the beginning.
+    pub(super) async fn restore(&self, identifiant: &str) {
+        let hash = self.hasher.hash(PASSWORD.into()).await.expect("a hash");
+        let own = people(&hash).into_iter().filter(|new| new.identifiant.as_str() == identifiant);
+        self.desk.accounts.enrol(own.collect()).await.expect("enrolled");
     }
 
     pub(crate) async fn session(&self) -> (Option<Arc<Session>>, bool) {
