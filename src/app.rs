@@ -17,10 +17,10 @@ use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
 use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
+use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
-use crate::portal::Portal;
+use crate::portal::{Letters, Portal};
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
@@ -63,6 +63,7 @@ pub struct App {
     workers: Workers,
     sessions: Arc<Sessions>,
     drain: Drain,
+    office: Option<Arc<PostOffice>>,
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
     /// The registry of habilitations, for those who fill it at start.
@@ -115,9 +116,14 @@ impl App {
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
+        let office = services.office.clone();
+        if let Some(office) = &office {
+            background.spawn(Arc::clone(office).work());
+            background.spawn(services.reminders(office, clock).watch());
+        }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, admin, addresses, registry, hasher })
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, registry, hasher })
     }
 
     /// Where the public listeners are.
@@ -140,11 +146,14 @@ impl App {
         let signal = self.background.block_on(stop_signal())?;
         tracing::info!(signal, "stopping: no connection is accepted any more");
         self.workers.stop(self.drain);
-        let (sessions, admin) = (self.sessions, self.admin);
+        let (sessions, office, admin) = (self.sessions, self.office, self.admin);
         self.background.block_on(async move {
             let last_writes = tokio::time::timeout(Duration::from_secs(5), sessions.flush()).await;
             if last_writes.is_err() {
                 tracing::warn!("the last actions of some sessions were not written");
+            }
+            if let Some(office) = office {
+                office.close(Duration::from_secs(5)).await;
             }
             let _ = admin.stop.send(());
             let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
@@ -204,6 +213,7 @@ struct Services {
     signer: Arc<Signer>,
     registry: Arc<Registry>,
     explainer: Arc<Explainer>,
+    office: Option<Arc<PostOffice>>,
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
@@ -251,11 +261,23 @@ impl Services {
         let entered = background.enter();
         let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
         drop(entered);
+        let recoveries = Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone()));
+        let office = mailer.map(|mailer| {
+            Arc::new(PostOffice::new(
+                store.clone(),
+                Arc::clone(&accounts),
+                Arc::clone(&recoveries),
+                Arc::new(mailer),
+                Arc::new(Letters::new(config, Arc::clone(&calendar), clock.clone())),
+                clock.clone(),
+            ))
+        });
         let lost = Arc::new(LostPassword {
-            recoveries: Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone())),
+            recoveries,
             sessions: Arc::clone(&sessions),
-            post: mailer.map(|mailer| Arc::new(mailer) as _),
-            background: background.clone(),
+            outbox: store.clone(),
+            office: office.clone(),
+            clock: clock.clone(),
         });
         let explainer = Arc::new(Explainer {
             accounts: Arc::clone(&accounts),
@@ -277,7 +299,12 @@ impl Services {
             cookie: SessionCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, explainer, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, explainer, office, store: store.clone(), shared })
+    }
+
+    fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
+        let accounts = Arc::clone(&self.registry.accounts);
+        Reminders::new(accounts, self.store.clone(), Arc::clone(office), clock.clone())
     }
 }
 

@@ -87,7 +87,12 @@ impl Lockout {
 
 /// What was typed may be anything, of any length: only its hash becomes a key.
 fn account_key(typed: &str, epoch: u64) -> String {
+    format!("sign-in:{}.{epoch}", hashed(typed))
+}
+
+/// What was typed for a name, as part of a key.
+pub(super) fn hashed(typed: &str) -> String {
     let normal = typed.trim().to_ascii_lowercase();
     let hash = digest::digest(&digest::SHA256, normal.as_bytes());
-    format!("sign-in:{}.{epoch}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
 }

@@ -5,6 +5,7 @@ mod evidence;
 mod hashing;
 mod lockout;
 mod recovery;
+mod rotation;
 mod service;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
+pub use rotation::{Owed, Reminded};
 pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
@@ -47,6 +49,9 @@ pub struct Account {
     /// When its owner last signed in.
     #[serde(default)]
     pub last_sign_in: Option<Timestamp>,
+    /// The last reminder that its owner was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded: Option<Reminded>,
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,

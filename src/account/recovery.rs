@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Account, Accounts, ChangeError, PasswordHash, Status};
+use super::lockout::hashed;
 use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
 use crate::limits::{Attempt, AttemptRule, Counters};
 
@@ -98,24 +99,34 @@ impl Recoveries {
         Self { accounts, store, counters }
     }
 
-    /// A token for the owner of an active account, to be sent to their address; none for any other name, and
-    /// none when too many were asked for.
-    pub async fn begin(&self, typed: &str) -> Result<Option<(Account, Token)>, BeginError> {
-        let Ok(identifiant) = typed.parse::<Identifiant>() else { return Ok(None) };
+    /// Counts a letter that is asked for, whether the name is an account's or not; `false` when it is one too
+    /// many.
+    pub async fn may_ask(&self, typed: &str) -> Result<bool, StoreError> {
+        let key = format!("recovery:{}", hashed(typed));
+        let counted = self.counters.attempt(&key, &LETTERS, self.accounts.clock.now()).await?;
+        Ok(matches!(counted, Attempt::Allowed { .. }))
+    }
+
+    /// The first instant at which what was asked for at `asked_at` opens nothing any more.
+    pub fn good_until(&self, asked_at: Timestamp) -> Timestamp {
+        asked_at.saturating_add(LIFE).unwrap_or(asked_at)
+    }
+
+    /// A token for the owner of an active account, good until then, to be sent to their address; none for any
+    /// other name.
+    pub async fn begin(
+        &self,
+        identifiant: &Identifiant,
+        until: Timestamp,
+    ) -> Result<Option<(Account, Token)>, BeginError> {
         let now = self.accounts.clock.now();
-        let Some(account) = self.accounts.store.find(&identifiant).await? else { return Ok(None) };
-        if account.status != Status::Active {
-            return Ok(None);
-        }
-        let key = format!("recovery:{identifiant}");
-        if let Attempt::Locked { .. } = self.counters.attempt(&key, &LETTERS, now).await? {
-            return Ok(None);
-        }
+        let found = self.accounts.store.find(identifiant).await?;
+        let Some(account) = found.filter(|account| account.status == Status::Active) else { return Ok(None) };
         let token = Token::random()?;
         let recovery = Recovery {
-            account: identifiant,
+            account: identifiant.clone(),
             password_changed_at: account.password_changed_at,
-            expires_at: now.saturating_add(LIFE).unwrap_or(now),
+            expires_at: until,
         };
         self.store.keep(&token.id(), &recovery, now).await?;
         Ok(Some((account, token)))

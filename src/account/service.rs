@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
 
 use super::lockout::Lockout;
 use super::{
@@ -38,6 +39,7 @@ pub struct Accounts {
     pub(super) clock: Clock,
     pub(super) policy: Policy,
     pub(super) lockout: Lockout,
+    pub(super) enrolled: Notify,
 }
 
 /// A change of password that only has to be made.
@@ -127,7 +129,7 @@ impl Accounts {
         policy: Policy,
     ) -> Self {
         let lockout = Lockout::new(counters, &policy);
-        Self { store, hasher, clock, policy, lockout }
+        Self { store, hasher, clock, policy, lockout, enrolled: Notify::new() }
     }
 
     /// How old a password that was changed then is.

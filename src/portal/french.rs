@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Zoned;
 use jiff::civil::Date;
 
 use crate::domain::PasswordRule;
@@ -42,6 +43,11 @@ pub fn day(date: Date) -> String {
     let month = usize::try_from(date.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
     let rank = if date.day() == 1 { "er" } else { "" };
     format!("{}{rank} {} {}", date.day(), month.unwrap_or(&""), date.year())
+}
+
+/// A day and the time of day: `1er décembre 2026 à 8 h 05`.
+pub fn moment(at: &Zoned) -> String {
+    format!("{} à {} h {:02}", day(at.date()), at.hour(), at.minute())
 }
 
 /// A count with its noun: `1 jour`, `3 jours`.

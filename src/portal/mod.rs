@@ -13,6 +13,7 @@ pub mod french;
 mod home;
 mod jwks;
 mod leave;
+mod letters;
 mod pages;
 mod password;
 mod refusal;
@@ -35,6 +36,7 @@ use http_body_util::Full;
 
 pub use action::{Action, Route};
 pub use fields::{BodyError, FieldFault};
+pub use letters::Letters;
 pub use pages::{Complaint, Page};
 pub use refusal::{CafContact, Cause, Refusal};
 pub use rendering::{Rendering, is_navigation};
@@ -55,7 +57,6 @@ pub struct Portal {
     cookie: SessionCookie,
     secure: bool,
     lost: Arc<LostPassword>,
-    base: String,
     cafs: Vec<config::Caf>,
     password: config::Password,
     site: Arc<Site>,
@@ -103,7 +104,6 @@ impl Portal {
             cookie: SessionCookie::new(secure),
             secure,
             lost,
-            base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
             site: Arc::new(Site::new(&config.portal.prefix)),
@@ -210,7 +210,7 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
-            Action::Forgot => forgot::ask(self, written),
+            Action::Forgot => forgot::ask(self, written).await,
             Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,
@@ -264,18 +264,6 @@ impl Portal {
             Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
             _ => None,
         }
-    }
-}
-
-/// What the links in letters begin with. Never what a request says of its host: whoever asks for the letter
-/// could name their own.
-fn base(server: &config::Server) -> String {
-    match (&server.public_url, server.listen.first()) {
-        (Some(url), _) => format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
-        (None, Some(address)) => {
-            format!("{}://{address}", if server.is_secure() { "https" } else { "http" })
-        }
-        (None, None) => String::new(),
     }
 }
 

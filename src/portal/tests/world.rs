@@ -93,8 +93,9 @@ impl World {
                 Arc::clone(&store) as _,
             )),
             sessions: Arc::clone(&desk.sessions),
-            post: None,
-            background: tokio::runtime::Handle::current(),
+            outbox: crate::store::embedded::Embedded::in_memory().expect("a store"),
+            office: None,
+            clock: clock.clone(),
         });
         let portal = Portal::new(&config, Arc::clone(&desk), lost, signer, calendar, clock.clone());
         Self { portal, desk, clock, hasher, cookie: Mutex::default() }
