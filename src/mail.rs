@@ -82,9 +82,7 @@ impl Post for Mailer {
     async fn send(&self, letter: Letter) -> Result<(), PostError> {
         let message = self.message(letter)?;
         match &self.carrier {
-            Carrier::Smtp(smtp) => {
-                smtp.send(message).await.map(drop).map_err(|error| judged(&error))
-            }
+            Carrier::Smtp(smtp) => smtp.send(message).await.map(drop).map_err(|error| judged(&error)),
             Carrier::Folder(folder) => {
                 let failed = |error: lettre::transport::file::Error| PostError::Failed(error.to_string());
                 folder.send(message).await.map(drop).map_err(failed)

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Accounts, ChangeError, PasswordHash, Status};
 use super::lockout::hashed;
+use super::{Account, Accounts, ChangeError, PasswordHash, Status};
 use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
 use crate::limits::{Attempt, AttemptRule, Counters};
 

@@ -225,7 +225,9 @@ impl PostOffice {
 
     /// Notes that an owner was reminded, so that nobody does it again.
     async fn note(&self, errand: &Errand) {
-        let (Some(to), Reason::PasswordExpires { days, changed_at }) = (&errand.to, errand.reason) else { return };
+        let (Some(to), Reason::PasswordExpires { days, changed_at }) = (&errand.to, errand.reason) else {
+            return;
+        };
         if let Err(error) = self.accounts.note_reminder(to, changed_at, days).await {
             tracing::error!(%error, "a reminder was sent and not noted: it may be sent once more");
         }

@@ -11,8 +11,14 @@ use crate::store::json::{decode, encode};
 /// Errand to milliseconds since 1970. A claim moves that instant to its own end, by which it is known again.
 const OUTBOX: TableDefinition<&[u8], i64> = TableDefinition::new("outbox");
 
+/// One process owns the file: whoever held an errand when it is opened is gone, and all are due.
 pub(super) fn make_table(transaction: &WriteTransaction) -> Result<(), Failure> {
-    transaction.open_table(OUTBOX)?;
+    let mut table = transaction.open_table(OUTBOX)?;
+    let waiting: Vec<Vec<u8>> =
+        table.iter()?.map(|row| row.map(|(json, _)| json.value().to_vec())).collect::<Result<_, _>>()?;
+    for json in waiting {
+        table.insert(json.as_slice(), 0)?;
+    }
     Ok(())
 }
 
