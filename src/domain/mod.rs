@@ -4,6 +4,7 @@
 //! number is given ("rule 5" is the calendar); the list stands in the crate's documentation.
 
 mod caf;
+mod campaign;
 mod clock;
 mod communication;
 mod fault;
@@ -15,6 +16,7 @@ mod token;
 mod volet;
 
 pub use caf::{CafCode, InvalidCafCode};
+pub use campaign::Campaign;
 pub use clock::Clock;
 pub use communication::{IdentifiantCommunication, InvalidCommunication};
 pub use fault::StoreError;

@@ -122,6 +122,11 @@ impl Calendar {
         at.to_zoned(self.paris.clone())
     }
 
+    /// The first instant of a day in Paris.
+    pub(super) fn in_zone(&self, day: Date) -> Option<Zoned> {
+        day.to_zoned(self.paris.clone()).ok()
+    }
+
     /// The first instant after `now` at which the day changes in Paris.
     pub fn next_midnight(&self, now: Timestamp) -> Timestamp {
         let tomorrow = self.day(now).tomorrow().unwrap_or(Date::MAX);

@@ -11,7 +11,7 @@ pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>
     let (stage, holder) = (session.stage(), session.stage().holder());
     let cafs = portal.known_cafs(holder.cafs()).into_iter();
     Page::Caf(CafPage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame: portal.frame_of(session, retour),
         cafs: cafs.map(|(code, name)| (code.to_string(), name)).collect(),
         current: stage.caf().map(|code| code.to_string()),
     })

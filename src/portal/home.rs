@@ -11,9 +11,6 @@ use super::{Page, Portal, Visit, french};
 use crate::domain::LocalPath;
 use crate::session::Session;
 
-/// The last days of a password, in which the home page speaks of it.
-const FEW_DAYS: u32 = 14;
-
 /// The notice that stands before the form.
 pub(super) const LEGAL_NOTICE: [&str; 4] = [
     "Ce service est réservé aux personnes que leur Caf a habilitées.",
@@ -57,12 +54,9 @@ pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -
 
 fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
     let holder = session.stage().holder();
-    let age = portal.desk.accounts.password_age(holder.password_changed_at());
-    let days_left = age.days_left(portal.clock.now());
     Page::Home(HomePage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame: portal.frame_of(session, retour),
         caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
         several: holder.cafs().len() > 1,
-        days_left: (days_left <= FEW_DAYS).then_some(days_left),
     })
 }

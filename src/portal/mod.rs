@@ -14,6 +14,7 @@ mod home;
 mod jwks;
 mod leave;
 mod letters;
+mod notices;
 mod pages;
 mod password;
 mod refusal;

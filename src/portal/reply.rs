@@ -121,7 +121,13 @@ impl Portal {
     }
 
     pub(super) fn frame(&self, who: Option<&str>, retour: Option<LocalPath>) -> Frame {
-        Frame { site: self.site.clone(), who: who.map(str::to_owned), retour, complaint: None }
+        Frame {
+            site: self.site.clone(),
+            who: who.map(str::to_owned),
+            retour,
+            complaint: None,
+            notices: Vec::new(),
+        }
     }
 
     pub(super) fn caf(&self, code: CafCode) -> Option<&config::Caf> {

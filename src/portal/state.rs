@@ -46,6 +46,9 @@ struct Ends {
 struct PasswordState {
     expire_le: String,
     jours_restants: u32,
+    /// Told where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    expire_pendant_la_campagne: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,7 +113,11 @@ impl Portal {
             return None;
         }
         let due = Timestamp::from_second(age.due().as_second()).unwrap_or(Timestamp::MAX);
-        Some(PasswordState { expire_le: due.to_string(), jours_restants: age.days_left(now) })
+        Some(PasswordState {
+            expire_le: due.to_string(),
+            jours_restants: age.days_left(now),
+            expire_pendant_la_campagne: self.calendar.campaign_of(age.due(), now).is_some(),
+        })
     }
 
     fn volets(&self, now: Timestamp) -> BTreeMap<String, VoletDays> {

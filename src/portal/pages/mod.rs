@@ -41,6 +41,17 @@ pub struct Frame {
     pub retour: Option<LocalPath>,
     /// What went wrong with the form.
     pub complaint: Option<Complaint>,
+    /// What the person should know beside.
+    pub notices: Vec<Notice>,
+}
+
+/// A word beside a page's own matter, about the password.
+#[derive(Debug)]
+pub struct Notice {
+    /// In a few words.
+    pub title: String,
+    /// What it is about.
+    pub text: String,
 }
 
 /// What went wrong, as the person reads it above the form.
@@ -116,8 +127,6 @@ pub struct HomePage {
     pub caf: String,
     /// Whether there are other Cafs.
     pub several: bool,
-    /// Days until the password falls due, where they are few.
-    pub days_left: Option<u32>,
 }
 
 /// Changing the password.

@@ -10,6 +10,7 @@ fn frame(complaint: Option<Complaint>) -> Frame {
         who: Some(HOSTILE.to_owned()),
         retour: LocalPath::parse("/a?\"'><script>alert(1)</script>"),
         complaint,
+        notices: vec![Notice { title: HOSTILE.to_owned(), text: HOSTILE.to_owned() }],
     }
 }
 
@@ -35,7 +36,7 @@ fn hostile_pages() -> Vec<(&'static str, String)> {
             "expirée",
             Page::SignIn(SignInPage { frame: frame(None), identifiant: said(), expired: Some(said()) }),
         ),
-        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true, days_left: Some(1) })),
+        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true })),
         (
             "mot de passe",
             Page::Password(PasswordPage {

@@ -16,7 +16,9 @@ async fn one_caf_goes_straight_through() {
         "caf": {"code": "921", "nom": "Caf des Hauts-de-Seine"},
         "cafs": [{"code": "921", "nom": "Caf des Hauts-de-Seine"}],
         "session": {"expire_dans_s": 1800, "alerte_dans_s": 1500},
-        "mot_de_passe": {"expire_le": "2027-02-23T07:00:00Z", "jours_restants": 92},
+        "mot_de_passe": {
+            "expire_le": "2027-02-23T07:00:00Z", "jours_restants": 92, "expire_pendant_la_campagne": true,
+        },
         "volets": {
             "certificat-emploi": {"ouvert": false, "ouvre_le": "2026-12-01", "ferme_le": "2027-02-28"},
             "changement-activite": {"ouvert": true},

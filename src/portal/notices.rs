@@ -1,0 +1,61 @@
+//! What pages tell one who is signed in, beside their own matter: a password that falls due soon, or in the
+//! middle of the campaign (rules 2 and 5). A notice bars nobody's way.
+
+use super::{Portal, french};
+use crate::domain::{Campaign, LocalPath};
+use crate::session::{Session, Stage};
+
+use super::pages::{Frame, Notice};
+
+/// The last days of a password, in which pages speak of it.
+const FEW_DAYS: u32 = 14;
+
+impl Portal {
+    /// What stands around the pages of one who is signed in.
+    pub(super) fn frame_of(&self, session: &Session, retour: Option<LocalPath>) -> Frame {
+        let who = session.stage().holder().account().as_str();
+        Frame {
+            notices: self.password_notice(session.stage()).into_iter().collect(),
+            ..self.frame(Some(who), retour)
+        }
+    }
+
+    fn password_notice(&self, stage: &Stage) -> Option<Notice> {
+        if matches!(stage, Stage::MustChangePassword(_)) {
+            return None;
+        }
+        let now = self.clock.now();
+        let age = self.desk.accounts.password_age(stage.holder().password_changed_at());
+        let expires = french::moment(&self.calendar.in_paris(age.due()));
+        let days_left = age.days_left(now);
+        if days_left <= FEW_DAYS {
+            let title = "Votre mot de passe expire bientôt".to_owned();
+            let left = french::plural(days_left.into(), "jour");
+            let text = format!("Il reste {left} pour le changer : il expire le {expires}.");
+            return Some(Notice { title, text });
+        }
+        let campaign = self.calendar.campaign_of(age.due(), now)?;
+        self.calendar.is_near(&campaign, now).then(|| self.campaign_notice(&campaign, &expires))
+    }
+
+    /// In November: that the password will not last, and when to change it for one that will.
+    fn campaign_notice(&self, campaign: &Campaign, expires: &str) -> Notice {
+        let closes = french::day(campaign.closes);
+        let advice = match self.calendar.covering_day(campaign, self.password.max_age) {
+            Some(day) if day <= self.calendar.day(self.clock.now()) => {
+                format!(
+                    " Changé dès maintenant, il servira jusqu’à la fin de la campagne, le {closes} inclus."
+                )
+            }
+            Some(day) => format!(
+                " Changé à partir du {}, il servira jusqu’à la fin de la campagne, le {closes} inclus.",
+                french::day(day)
+            ),
+            None => String::new(),
+        };
+        Notice {
+            title: "Votre mot de passe expirera pendant la campagne".to_owned(),
+            text: format!("Il expire le {expires}, alors que vous déclarerez peut-être.{advice}"),
+        }
+    }
+}
