@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
+use crate::account::{self, Accounts, Breached, BreachedError, HashError, Hasher, Recoveries, Strength};
 use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
@@ -44,6 +44,9 @@ pub enum StartError {
     /// `[mail]` cannot be used.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// `password.breached_file` is no list of hashes.
+    #[error("password.breached_file: {0}")]
+    Breached(#[from] BreachedError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -232,7 +235,7 @@ impl Services {
             store.clone(),
             Arc::clone(hasher),
             clock.clone(),
-            account_policy(config),
+            account_policy(config, strength(config)?),
         ));
         let sessions = Arc::new(Sessions::new(
             store.clone(),
@@ -344,10 +347,18 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     })
 }
 
-fn account_policy(config: &Config) -> account::Policy {
+/// What is too easy to guess, with the list of stolen passwords where there is one.
+fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
+    let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
+    let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
+    Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
+}
+
+fn account_policy(config: &Config, strength: Arc<Strength>) -> account::Policy {
     account::Policy {
         max_age: config.password.max_age,
         rules: PasswordRules { min_length: config.password.min_length },
+        strength,
         history: config.password.history,
         max_failures: config.login.max_failures,
         lockout: config.login.lockout,

@@ -71,7 +71,8 @@ impl Hasher {
         .await
     }
 
-    async fn work<T: Send + 'static>(
+    /// Runs a job that takes a core for long.
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {

@@ -1,12 +1,14 @@
 //! Habilitations: accounts, their passwords, and signing in.
 
 mod administration;
+mod breached;
 mod evidence;
 mod hashing;
 mod lockout;
 mod recovery;
 mod rotation;
 mod service;
+mod strength;
 
 use std::fmt;
 
@@ -16,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
+pub use breached::{Breached, BreachedError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use rotation::{Owed, Reminded};
 pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
+pub use strength::Strength;
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::lockout::Lockout;
 use super::{
     Account, AccountStore, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn, Status,
+    Strength,
 };
 use crate::domain::{
     CafCode, Clock, Identifiant, PasswordAge, PasswordRule, PasswordRules, StoreError, Timestamp,
@@ -22,6 +23,8 @@ pub struct Policy {
     pub max_age: Duration,
     /// What a new password must be.
     pub rules: PasswordRules,
+    /// What is too easy to guess.
+    pub strength: Arc<Strength>,
     /// How many former passwords may not be taken again.
     pub history: usize,
     /// Wrong passwords of one account from one place before it is locked there.
@@ -283,6 +286,10 @@ impl Accounts {
         let broken = self.policy.rules.broken_by(new.expose_secret(), account.identifiant.as_str());
         if !broken.is_empty() {
             return Err(ChangeError::Rules(broken));
+        }
+        let (strength, candidate, owner) = (Arc::clone(&self.policy.strength), new.clone(), account.clone());
+        if let Some(broken) = self.hasher.work(move || strength.broken_by(&candidate, &owner)).await? {
+            return Err(ChangeError::Rules(vec![broken]));
         }
         for used in std::iter::once(&account.password_hash).chain(&account.former) {
             if self.hasher.verify(new.clone(), Some(used.clone())).await? {

@@ -207,6 +207,7 @@ fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 5,
         lockout: Duration::from_mins(15),

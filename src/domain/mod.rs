@@ -21,7 +21,7 @@ pub use clock::Clock;
 pub use communication::{IdentifiantCommunication, InvalidCommunication};
 pub use fault::StoreError;
 pub use identifiant::{Identifiant, InvalidIdentifiant};
-pub use password::{Mark, PasswordAge, PasswordRule, PasswordRules};
+pub use password::{Mark, PasswordAge, PasswordRule, PasswordRules, Weakness};
 pub use path::{InvalidPath, LocalPath, NormalPath};
 pub use siret::{InvalidSiret, Siret};
 pub use token::{NoEntropy, Token, TokenHash};

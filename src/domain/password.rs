@@ -84,8 +84,29 @@ pub enum PasswordRule {
     Reused,
     /// It holds the identifiant.
     Identifiant,
+    /// It is made of the SIRET, or of a Caf's name, and of hardly anything else.
+    Establishment,
+    /// It is guessed among the first.
+    Weak(Weakness),
+    /// It was stolen elsewhere, and is on the list of those.
+    Breached,
     /// The confirmation differs.
     Confirmation,
+}
+
+/// Why a password is guessed among the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    /// Many have it.
+    Common,
+    /// Letters or digits that follow one another.
+    Sequence,
+    /// The same again and again.
+    Repeat,
+    /// Keys side by side.
+    Keyboard,
+    /// A date or a year.
+    Date,
 }
 
 impl PasswordRule {
@@ -98,6 +119,9 @@ impl PasswordRule {
             Self::Digit => "chiffre",
             Self::Reused => "deja-utilise",
             Self::Identifiant => "identifiant",
+            Self::Establishment => "etablissement",
+            Self::Weak(_) => "trop-faible",
+            Self::Breached => "compromis",
             Self::Confirmation => "confirmation",
         }
     }

@@ -204,6 +204,7 @@ fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 3,
         lockout: Duration::from_mins(15),
@@ -255,7 +256,13 @@ fn config(pages: Pages) -> Config {
             passive_paths: Vec::new(),
             max_per_account: 5,
         },
-        password: config::Password { max_age: Duration::from_hours(92 * 24), min_length: 8, history: 5 },
+        password: config::Password {
+            max_age: Duration::from_hours(92 * 24),
+            min_length: 8,
+            history: 5,
+            min_strength: 1,
+            breached_file: None,
+        },
         login: config::Login {
             max_failures: 3,
             lockout: Duration::from_mins(15),
