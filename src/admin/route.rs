@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Path, Query, Request, State as Shared};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -35,6 +35,7 @@ pub fn router(state: State) -> Router {
     let others = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
+        .route("/metrics", get(metrics))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/{identifiant}", show_or_delete())
         .route("/v1/accounts/{identifiant}/suspend", on_account(Command::SuspendAccount))
@@ -85,6 +86,10 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
     let delete =
         |state: Gateway, Path(name): Path<String>| run(state, named(&name).map(Command::DeleteAccount));
     get(show).delete(delete)
+}
+
+async fn metrics(Shared(state): Gateway, headers: HeaderMap) -> Response {
+    health::metrics(&state, &headers)
 }
 
 async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {

@@ -3,7 +3,10 @@
 use super::fields::Fields;
 use super::reply::Outcome;
 use super::{Portal, Refusal, Visit, home};
+use crate::account::SignInError;
 use crate::domain::LocalPath;
+use crate::entry::{DeskError, Entered};
+use crate::telemetry::metrics;
 
 pub(super) async fn post(
     portal: &Portal,
@@ -19,8 +22,20 @@ pub(super) async fn post(
         Err(error) => return Err(Refusal::from(error).again(form())),
     };
     let former = visit.session.as_deref();
-    match portal.desk.sign_in(former, &identifiant, password, &visit.place).await {
+    let signed_in = portal.desk.sign_in(former, &identifiant, password, &visit.place).await;
+    metrics::sign_in(outcome(&signed_in));
+    match signed_in {
         Ok(entered) => Ok(Outcome::Entered(entered)),
         Err(error) => Err(Refusal::from(portal.cause(error)).again(form())),
+    }
+}
+
+/// Its name in metrics.
+fn outcome(signed_in: &Result<Entered, DeskError>) -> &'static str {
+    match signed_in {
+        Ok(_) => "ok",
+        Err(DeskError::SignIn(SignInError::Refused)) => "refused",
+        Err(DeskError::SignIn(SignInError::Locked { .. })) => "locked",
+        Err(_) => "failed",
     }
 }

@@ -155,14 +155,18 @@ impl Sessions {
     /// One that was opened with another password than the account's present one is over, even if whoever
     /// changed it was killed before ending it; and so is one whose record cannot be read.
     pub async fn find(&self, token: &Token) -> Result<Found, StoreError> {
-        let id = token.id();
-        if let Some(session) = self.cache.find(&id)
+        self.look_up(&token.id()).await
+    }
+
+    /// The session of a name, in the same way.
+    pub async fn look_up(&self, id: &SessionId) -> Result<Found, StoreError> {
+        if let Some(session) = self.cache.find(id)
             && self.is_alive(&session)
         {
             return Ok(Found::Live(session));
         }
-        let stamp = self.cache.stamp(&id);
-        let (record, last_action) = match self.store.find(&id).await {
+        let stamp = self.cache.stamp(id);
+        let (record, last_action) = match self.store.find(id).await {
             Ok(Some(kept)) => kept,
             Ok(None) => return Ok(Found::Expired),
             Err(StoreError::Corrupt(why)) => {
@@ -171,13 +175,21 @@ impl Sessions {
             }
             Err(error) => return Err(error),
         };
-        let session = Arc::new(Session::new(id, record, last_action));
+        let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) || !self.is_rightful(&session).await? {
-            self.cache.forget(&id);
+            self.cache.forget(id);
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
         Ok(Found::Live(session))
+    }
+
+    /// Where a session stood that is no longer alive, as long as the store still has it: one that ran out,
+    /// not one that was ended.
+    pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
+        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
+        let session = Session::new(*id, record, last_action);
+        Ok((!self.is_alive(&session)).then_some(session.record.stage))
     }
 
     /// A user's action: idle time is back to full. Written to the store at most once a second.
@@ -289,7 +301,8 @@ impl Sessions {
         }))
     }
 
-    fn is_alive(&self, session: &Session) -> bool {
+    /// Whether a session that was found earlier lives on, as far as this process knows.
+    pub fn is_alive(&self, session: &Session) -> bool {
         self.clock.now() < session.ends_at(&self.policy)
     }
 

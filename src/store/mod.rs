@@ -21,6 +21,7 @@ use crate::entry::SigningKeyStore;
 use crate::establishment::EstablishmentStore;
 use crate::limits::Counters;
 use crate::outbox::Outbox;
+use crate::parking::ParkingStore;
 use crate::session::SessionStore;
 
 /// All that the program asks of a store; each part coerces to its own trait object.
@@ -31,6 +32,7 @@ pub trait Store:
     + SessionStore
     + Counters
     + Outbox
+    + ParkingStore
     + SigningKeyStore
     + Upkeep
 {
@@ -43,6 +45,7 @@ impl<S> Store for S where
         + SessionStore
         + Counters
         + Outbox
+        + ParkingStore
         + SigningKeyStore
         + Upkeep
 {

@@ -12,6 +12,7 @@ mod counters;
 mod establishments;
 mod keys;
 mod outbox;
+mod parking;
 mod recoveries;
 mod sessions;
 mod writer;
@@ -117,6 +118,7 @@ impl Upkeep for Embedded {
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         let swept = self.sweep_sessions(now).await? + self.sweep_counters(now).await?;
+        let swept = swept + self.sweep_parked(now).await?;
         Ok(swept + self.sweep_recoveries(now).await?)
     }
 }
@@ -152,6 +154,7 @@ fn make_tables(database: &Database) -> Result<(), Failure> {
     counters::make_table(&transaction)?;
     keys::make_table(&transaction)?;
     outbox::make_table(&transaction)?;
+    parking::make_table(&transaction)?;
     recoveries::make_table(&transaction)?;
     transaction.commit()?;
     Ok(())

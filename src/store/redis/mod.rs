@@ -28,6 +28,7 @@ mod keys;
 mod layout;
 mod link;
 mod outbox;
+mod parking;
 mod recoveries;
 mod sessions;
 mod voucher;
