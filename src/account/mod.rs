@@ -19,7 +19,7 @@ use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use breached::{Breached, BreachedError};
-pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
+pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use rotation::{Owed, Reminded};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
-use super::lockout::Lockout;
+use super::lockout::{Guess, Lockout};
 use super::{
-    Account, AccountStore, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn, Status,
-    Strength,
+    Account, AccountStore, Before, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn,
+    Status, Strength,
 };
 use crate::domain::{
     CafCode, Clock, Identifiant, PasswordAge, PasswordRule, PasswordRules, StoreError, Timestamp,
@@ -50,6 +50,7 @@ pub struct Accounts {
 pub struct PreparedChange {
     account: Account,
     hash: PasswordHash,
+    before: Before,
 }
 
 impl PreparedChange {
@@ -152,10 +153,12 @@ impl Accounts {
         password: SecretString,
         place: &str,
     ) -> Result<SignedIn, SignInError> {
-        let account = self.prove(typed, password, place).await?;
+        let (account, guess) = self.prove(typed, password, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
         let account = self.stamp_sign_in(account).await?;
+        self.lockout.forget_failures(guess).await?;
         let must_change = self.must_change(&account, self.clock.now());
-        Ok(SignedIn::new(account, must_change))
+        Ok(SignedIn::new(account, must_change, before))
     }
 
     /// All of a change of password but the change: the current one is proven, the new one looked at.
@@ -166,10 +169,13 @@ impl Accounts {
         new: SecretString,
         place: &str,
     ) -> Result<PreparedChange, ChangeError> {
-        let account = self.prove(typed, current, place).await?;
+        let (account, guess) = self.prove(typed, current, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
+        // Its owner did not fail, and reads of the others who did at the next sign-in.
+        self.lockout.take_back_failure(guess).await?;
         self.check_new(&account, &new).await?;
         let hash = self.hasher.hash(new).await?;
-        Ok(PreparedChange { account, hash })
+        Ok(PreparedChange { account, hash, before })
     }
 
     /// Changes the password of one who knows the current one, and signs them in.
@@ -183,7 +189,7 @@ impl Accounts {
             return Err(ChangeError::Conflict);
         }
         let account = Account { revision: account.revision + 1, ..account };
-        Ok((SignedIn::new(account, false), PasswordChanged::new(now)))
+        Ok((SignedIn::new(account, false, change.before), PasswordChanged::new(now)))
     }
 
     /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
@@ -251,19 +257,24 @@ impl Accounts {
     }
 
     /// The account, once its password is proven. The guess is counted before it is looked at.
-    async fn prove(&self, typed: &str, password: SecretString, place: &str) -> Result<Account, SignInError> {
+    async fn prove(
+        &self,
+        typed: &str,
+        password: SecretString,
+        place: &str,
+    ) -> Result<(Account, Guess), SignInError> {
         let account = match typed.parse::<Identifiant>() {
             Ok(identifiant) => self.store.find(&identifiant).await?,
             Err(_) => None,
         };
-        let epoch = account.as_ref().map_or(0, |account| account.lock_epoch);
+        let epoch = account.as_ref().map(|account| account.lock_epoch);
         let guess = self.lockout.count(typed, epoch, place, self.clock.now()).await?;
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
             Some(account) if right && account.may_sign_in() => {
-                self.lockout.forgive(guess).await?;
-                Ok(account)
+                self.lockout.forgive(&guess).await?;
+                Ok((account, guess))
             }
             _ => Err(SignInError::Refused),
         }

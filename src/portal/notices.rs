@@ -2,6 +2,7 @@
 //! middle of the campaign (rules 2 and 5). A notice bars nobody's way.
 
 use super::{Portal, french};
+use crate::account::Before;
 use crate::domain::{Campaign, LocalPath};
 use crate::session::{Session, Stage};
 
@@ -14,10 +15,29 @@ impl Portal {
     /// What stands around the pages of one who is signed in.
     pub(super) fn frame_of(&self, session: &Session, retour: Option<LocalPath>) -> Frame {
         let who = session.stage().holder().account().as_str();
-        Frame {
-            notices: self.password_notice(session.stage()).into_iter().collect(),
-            ..self.frame(Some(who), retour)
+        let failures = self.failures_notice(session.stage().holder().before());
+        let notices = failures.into_iter().chain(self.password_notice(session.stage())).collect();
+        Frame { notices, ..self.frame(Some(who), retour) }
+    }
+
+    /// That others tried the password.
+    fn failures_notice(&self, before: Before) -> Option<Notice> {
+        if before.failures == 0 {
+            return None;
         }
+        let failed = match before.failures {
+            1 => "1 essai de connexion à votre compte a échoué".to_owned(),
+            many => format!("{many} essais de connexion à votre compte ont échoué"),
+        };
+        let since = before.at.map_or_else(String::new, |at| {
+            format!(" depuis votre connexion du {}", french::moment(&self.calendar.in_paris(at)))
+        });
+        Some(Notice {
+            title: "Des essais de connexion ont échoué".to_owned(),
+            text: format!(
+                "{failed}{since}. Si ce n’était pas vous, prévenez votre Caf et changez de mot de passe."
+            ),
+        })
     }
 
     fn password_notice(&self, stage: &Stage) -> Option<Notice> {

@@ -139,7 +139,7 @@ fn a_letter_is_given_up_loudly_when_its_link_would_open_nothing() {
     // However long the waits have become.
     eventually("it is given up", || {
         let_go(&world);
-        errors(&world.gateway, "a letter is given up").len() == 1
+        !errors(&world.gateway, "a letter is given up").is_empty()
     });
     server.mood(Mood::Takes);
     assert_eq!(ask(&world.gateway, TWO_CAFS).status, 202);

@@ -300,3 +300,31 @@ fn sha1(text: &str) -> String {
         text
     })
 }
+
+on_each_store! {
+    fn the_next_sign_in_tells_of_those_that_failed(kind: Kind) {
+        let mut world = World::new(kind);
+        let first = sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD);
+        assert!(first.json().get("derniere_connexion").is_none(), "{}", first.text());
+        world.gateway.advance(60);
+        for _ in 0..3 {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, "Erable-2026");
+        }
+        let mut client = world.gateway.client();
+        let told = json!({"le": "2026-12-15T11:00:00Z", "echecs_depuis": 3});
+        assert_eq!(sign_in(&mut client, TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+        assert_eq!(client.post("/portail/caf").json(&json!({"caf": "921"})).send().json()["derniere_connexion"], told);
+        let page = client.get("/portail/connexion").page().send().text();
+        let said = "3 essais de connexion à votre compte ont échoué depuis votre connexion du 15 décembre 2026 à 12 h 00";
+        assert!(page.contains(said), "{page}");
+        // Those that a lock kept out are told of, too, and a day's silence forgets none.
+        for _ in 0..7 {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, "Erable-2026");
+        }
+        world.gateway.advance(3 * 86_400);
+        let told = json!({"le": "2026-12-15T11:01:00Z", "echecs_depuis": 7});
+        assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+        let told = json!({"le": "2026-12-18T11:01:00Z", "echecs_depuis": 0});
+        assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+    }
+}
