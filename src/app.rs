@@ -58,6 +58,8 @@ pub enum StartError {
 
 /// Live sessions remembered by one process; about 1 KiB each.
 const CACHED_SESSIONS: usize = 20_000;
+/// Passwords that wait for each thread that hashes: some 20 ms each, so that the last waits a second or so.
+const WAITING_PASSWORDS: usize = 64;
 /// How often what has expired is swept from the store.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -100,7 +102,9 @@ impl App {
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
+        // A core is left to requests, where there are several.
+        let hashing = cores.saturating_sub(1).max(1);
+        let hasher = Arc::new(Hasher::new(hashing, WAITING_PASSWORDS * hashing)?);
         let services = Services::build(background.handle(), &config, clock, cache, &store, &hasher)?;
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;

@@ -328,3 +328,42 @@ on_each_store! {
         assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
     }
 }
+
+#[test]
+fn a_flood_of_sign_ins_is_shed_and_yields_to_everybody() {
+    let world = World::new(Kind::Embedded);
+    let mut admitted = world.admitted();
+    let guesses: Vec<_> = (0..200)
+        .map(|number| {
+            let mut client = world.gateway.client();
+            std::thread::spawn(move || {
+                sign_in(&mut client, &format!("x{number}@flood.example"), "Erable-2026")
+            })
+        })
+        .collect();
+    assert_eq!(admitted.get("/").program().send().status, 200);
+    let (mut judged, mut shed) = (0, 0);
+    for answer in guesses.into_iter().map(|guess| guess.join().unwrap()) {
+        match answer.status {
+            401 => judged += 1,
+            _ => {
+                assert_eq!(answer.problem(), (503, "service-indisponible".to_owned()));
+                assert!(answer.header("retry-after").is_some());
+                shed += 1;
+            }
+        }
+    }
+    assert!(judged > 0 && shed > 0, "{judged} judged, {shed} shed");
+    // The 19th field (proc(5)); the name, in brackets, is the second.
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", world.gateway.pid())).unwrap();
+    let niceness = |stat: &str| stat.rsplit(')').next()?.split_whitespace().nth(16)?.parse::<i32>().ok();
+    let stats: Vec<String> = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default())
+        .collect();
+    let nice = |name: &str| -> Vec<i32> {
+        stats.iter().filter(|stat| stat.contains(name)).filter_map(|stat| niceness(stat)).collect()
+    };
+    let own = nice("(octroi-worker")[0];
+    let hashing = nice("(octroi-hash");
+    assert!(!hashing.is_empty() && hashing.iter().all(|niceness| *niceness > own), "{stats:?}");
+}
