@@ -42,12 +42,12 @@ impl Breached {
         let unreadable = |error| BreachedError::Io(path.to_owned(), error);
         let file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
-        let list = Self { path: path.to_owned(), file, length };
-        let (first, last) = (list.line_at(0)?, list.line_at(length.saturating_sub(1))?);
+        let opened = Self { path: path.to_owned(), file, length };
+        let (first, last) = (opened.line_at(0)?, opened.line_at(length.saturating_sub(1))?);
         if first.hash > last.hash {
-            return Err(list.amiss());
+            return Err(opened.amiss());
         }
-        Ok(list)
+        Ok(opened)
     }
 
     /// Whether a password is on the list.

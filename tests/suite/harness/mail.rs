@@ -172,7 +172,7 @@ impl Shared {
                 "RCPT" => {
                     let mood = *self.mood.lock().unwrap();
                     let refusal = if let Mood::Refuses(reply) = mood { Some(reply) } else { None };
-                    to = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    command.split(['<', '>']).nth(1).unwrap_or_default().clone_into(&mut to);
                     say(line, refusal.unwrap_or("250 fine"))?;
                 }
                 "DATA" => {
@@ -232,15 +232,12 @@ fn unquoted(text: &str) -> String {
     while let Some((&first, after)) = rest.split_first() {
         let escaped =
             (first == b'=' && after.len() >= 2).then(|| std::str::from_utf8(&after[..2]).ok()).flatten();
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
+        if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
