@@ -8,8 +8,11 @@ use askama::Template;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 
+use super::home::LEGAL_NOTICE;
 use super::{BodyError, Cause, french};
+use crate::config::{Logo, Theme};
 use crate::domain::{LocalPath, PasswordRule};
 
 /// The stylesheet of all pages.
@@ -28,25 +31,61 @@ pub struct Site {
     pub stylesheet: String,
     /// Where the script is; changes with its content too.
     pub script: String,
+    /// The stylesheet, in the theme's colours.
+    pub style: Bytes,
+    /// Where the logo is, if there is one.
+    pub logo_at: Option<String>,
+    /// What stands there.
+    pub logo: Option<Logo>,
+    /// Whom to ask, on every page.
+    pub contact: Option<String>,
+    /// A page that helps.
+    pub help_url: Option<String>,
+    /// What stands before the form to sign in.
+    pub notice: Vec<String>,
     /// How long a session lives without action, in seconds: the warning tells it.
     pub idle_s: u64,
 }
 
 impl Site {
-    pub(super) fn new(prefix: &str, idle: Duration) -> Self {
+    pub(super) fn new(prefix: &str, idle: Duration, theme: &Theme) -> Self {
+        let style = themed(theme);
+        let logo_at = theme.logo.as_ref().map(|logo| format!("{prefix}/logo?v={}", version(&logo.bytes)));
+        let built_in = || LEGAL_NOTICE.map(str::to_owned).to_vec();
         Self {
             prefix: prefix.to_owned(),
-            name: "Extranet ESAT".to_owned(),
-            stylesheet: format!("{prefix}/style.css?v={}", version(STYLESHEET)),
-            script: format!("{prefix}/pages.js?v={}", version(SCRIPT)),
+            name: theme.name.clone(),
+            stylesheet: format!("{prefix}/style.css?v={}", version(style.as_bytes())),
+            script: format!("{prefix}/pages.js?v={}", version(SCRIPT.as_bytes())),
+            style: style.into(),
+            logo_at,
+            logo: theme.logo.clone(),
+            contact: theme.contact.clone(),
+            help_url: theme.help_url.clone(),
+            notice: theme.notice.clone().unwrap_or_else(built_in),
             idle_s: idle.as_secs(),
         }
     }
 }
 
-fn version(content: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, content.as_bytes()).as_ref()[..6])
+fn version(content: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, content).as_ref()[..6])
 }
+
+/// The stylesheet with a theme's colours in the place of its own: browsers too old for CSS variables read it.
+fn themed(theme: &Theme) -> String {
+    let (own, theirs) = (Theme::default(), theme);
+    STYLESHEET
+        .replace(
+            DARKER,
+            &if theirs.color == own.color { DARKER.to_owned() } else { theirs.color.darker().css() },
+        )
+        .replace(&own.color.css(), &theirs.color.css())
+        .replace(&own.focus.css(), &theirs.focus.css())
+}
+
+/// The stylesheet's colour of a button under the mouse.
+const DARKER: &str = "#142b54";
 
 /// What stands around a page's own matter.
 #[derive(Debug)]
