@@ -77,6 +77,15 @@ impl Problem {
         self
     }
 
+    /// With the form that reached nobody put back, for so long.
+    pub(super) fn still_parked(mut self, left: Duration) -> Self {
+        let time = french::wait(left);
+        self.0.detail = format!(
+            "Votre saisie n’a été reçue par personne. Elle reste gardée {time} : réessayez dans quelques minutes."
+        );
+        self.with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
+    }
+
     /// The response: the form that was refused or a page to a browser, `application/problem+json` to others.
     pub fn respond(self, wanted: Rendering, request_id: &str, portal: &Portal) -> Response<Full<Bytes>> {
         let (status, allow, retry_after) = (self.0.status, self.0.allow, self.0.retry_after);
