@@ -93,8 +93,8 @@ impl Theme {
         let color = part.read("color").filter(|color| contrasts(&part, "color", *color, TEXT));
         let focus = part.read("focus").filter(|color| contrasts(&part, "focus", *color, MARK));
         let help_url = part.read::<HelpUrl>("help_url");
-        let logo = file(&part, "logo", |path| logo(path));
-        let notice = file(&part, "notice_file", |path| notice(path));
+        let logo = file(&part, "logo", logo);
+        let notice = file(&part, "notice_file", notice);
         Some(Self {
             name: name?.0,
             color: color?,
@@ -264,6 +264,6 @@ mod tests {
         assert_eq!(read(b"\x89PNG\r\n"), Ok("image/png"));
         assert_eq!(read(b"<?xml version='1.0'?><svg/>"), Ok("image/svg+xml"));
         assert!(read(b"<html><svg>").is_err() && read(b"").is_err());
-        assert!(read(&[b"\x89PNG".as_slice(), &[0; 70_000]].concat()).is_err());
+        assert!(read(&[b"\x89PNG".as_slice(), &vec![0; 70_000]].concat()).is_err());
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
 use crate::harness::world::{
     Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account,
@@ -44,6 +45,13 @@ impl Walk {
         self.browser.type_in("identifiant", identifiant).await;
         self.browser.type_in("mot_de_passe", PASSWORD).await;
         self.browser.press("Se connecter").await;
+    }
+
+    /// Sends the form of a backend's page, past the script that would have hidden it.
+    async fn open_form(&self) {
+        let send = "setTimeout(function () { document.forms[0].submit(); }, 0)";
+        self.browser.window.execute(send, Vec::new()).await.unwrap();
+        self.browser.reads("n’a pas été transmis").await;
     }
 
     async fn sign_out(&self) {
@@ -207,6 +215,34 @@ fn the_pages_of_one_who_is_in() {
             walk.world.gateway.advance(31 * 60);
             walk.open("/declaration").await;
             walk.look("session-expiree").await;
+            walk.sign_in(ONE_CAF).await;
+            walk.open("/portail/declaration-en-attente").await;
+            walk.look("saisie-aucune").await;
+        },
+    );
+}
+
+#[test]
+fn the_pages_of_a_form_that_waits() {
+    walk(
+        |_| (),
+        async |walk| {
+            let form = "<!doctype html><title>Saisie</title><form method=post action=/saisie>\
+                        <input name=nom value=Jeanne><input name=salaire value=1234><button>Envoyer</button></form>";
+            walk.world.caf921.script(answer_with("Content-Type: text/html; charset=utf-8\r\n", form));
+            walk.sign_in(ONE_CAF).await;
+            walk.world.gateway.advance(31 * 60);
+            walk.open_form().await;
+            walk.look("saisie-gardee").await;
+            walk.sign_in(ONE_CAF).await;
+            walk.browser.reads("Jeanne").await;
+            walk.look("saisie-en-attente").await;
+            walk.sign_out().await;
+            walk.world.gateway.advance(80 * 86_400);
+            walk.sign_in(ONE_CAF).await;
+            walk.open("/portail/connexion").await;
+            walk.browser.reads("expire bientôt").await;
+            walk.look("accueil-avis").await;
         },
     );
 }

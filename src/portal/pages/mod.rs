@@ -1,165 +1,17 @@
 //! The pages: one template each, a small stylesheet, and two scripts that nothing depends on: one warns before
 //! the session ends, one makes forms easier. Every value is escaped by askama.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod frame;
+mod site;
 
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 
-use super::home::LEGAL_NOTICE;
+pub use frame::{Complaint, Frame, Notice};
+pub(super) use site::SCRIPT;
+pub use site::Site;
+
 use super::{BodyError, Cause, french};
-use crate::config::{Logo, Theme};
-use crate::domain::{LocalPath, PasswordRule};
-
-/// The stylesheet of all pages.
-pub(super) const STYLESHEET: &str = include_str!("../templates/style.css");
-/// What makes the pages easier where JavaScript is on: read by old browsers too.
-pub(super) const SCRIPT: &str = include_str!("../templates/pages.js");
-
-/// What all pages share.
-#[derive(Debug)]
-pub struct Site {
-    /// Where the endpoints live.
-    pub prefix: String,
-    /// The service's name.
-    pub name: String,
-    /// Where the stylesheet is; changes with its content, so that browsers may keep it.
-    pub stylesheet: String,
-    /// Where the script is; changes with its content too.
-    pub script: String,
-    /// The stylesheet, in the theme's colours.
-    pub style: Bytes,
-    /// Where the logo is, if there is one.
-    pub logo_at: Option<String>,
-    /// What stands there.
-    pub logo: Option<Logo>,
-    /// Whom to ask, on every page.
-    pub contact: Option<String>,
-    /// A page that helps.
-    pub help_url: Option<String>,
-    /// What stands before the form to sign in.
-    pub notice: Vec<String>,
-    /// How long a session lives without action, in seconds: the warning tells it.
-    pub idle_s: u64,
-}
-
-impl Site {
-    pub(super) fn new(prefix: &str, idle: Duration, theme: &Theme) -> Self {
-        let style = themed(theme);
-        let logo_at = theme.logo.as_ref().map(|logo| format!("{prefix}/logo?v={}", version(&logo.bytes)));
-        let built_in = || LEGAL_NOTICE.map(str::to_owned).to_vec();
-        Self {
-            prefix: prefix.to_owned(),
-            name: theme.name.clone(),
-            stylesheet: format!("{prefix}/style.css?v={}", version(style.as_bytes())),
-            script: format!("{prefix}/pages.js?v={}", version(SCRIPT.as_bytes())),
-            style: style.into(),
-            logo_at,
-            logo: theme.logo.clone(),
-            contact: theme.contact.clone(),
-            help_url: theme.help_url.clone(),
-            notice: theme.notice.clone().unwrap_or_else(built_in),
-            idle_s: idle.as_secs(),
-        }
-    }
-}
-
-fn version(content: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, content).as_ref()[..6])
-}
-
-/// The stylesheet with a theme's colours in the place of its own: browsers too old for CSS variables read it.
-fn themed(theme: &Theme) -> String {
-    let (own, theirs) = (Theme::default(), theme);
-    STYLESHEET
-        .replace(
-            DARKER,
-            &if theirs.color == own.color { DARKER.to_owned() } else { theirs.color.darker().css() },
-        )
-        .replace(&own.color.css(), &theirs.color.css())
-        .replace(&own.focus.css(), &theirs.focus.css())
-}
-
-/// The stylesheet's colour of a button under the mouse.
-const DARKER: &str = "#142b54";
-
-/// What stands around a page's own matter.
-#[derive(Debug)]
-pub struct Frame {
-    /// What all pages share.
-    pub site: Arc<Site>,
-    /// Who is signed in.
-    pub who: Option<String>,
-    /// Where the person first wanted to go.
-    pub retour: Option<LocalPath>,
-    /// What went wrong with the form.
-    pub complaint: Option<Complaint>,
-    /// What the person should know whatever they came for, first on the page.
-    pub notices: Vec<Notice>,
-}
-
-/// Something to know, that does not stand in the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// In a few words.
-    pub title: String,
-    /// What it means and what can be done.
-    pub detail: String,
-    /// Where to do it, and what the link says.
-    pub link: Option<(String, String)>,
-}
-
-/// What went wrong, as the person reads it above the form.
-#[derive(Debug, Default)]
-pub struct Complaint {
-    /// In a few words.
-    pub title: String,
-    /// What happened and what to do.
-    pub detail: String,
-    /// The same, point by point.
-    pub points: Vec<String>,
-    /// The form's field that is wrong.
-    pub field: Option<&'static str>,
-    /// The request's id, to be read over the phone.
-    pub request_id: String,
-    /// The problem's code in the contract.
-    pub code: &'static str,
-    /// Seconds to wait before trying again.
-    pub wait_s: Option<u64>,
-    /// Name of the Caf that it is about, and whom to ask there.
-    pub caf: Option<(String, String)>,
-}
-
-impl Complaint {
-    /// Whether asking for the same page again may help.
-    fn may_retry(&self) -> bool {
-        self.wait_s.is_some() || self.code == "caf-indisponible"
-    }
-
-    /// Whether only one who is at a Caf can meet it.
-    fn is_inside(&self) -> bool {
-        matches!(self.code, "caf-indisponible" | "volet-ferme" | "caf-differente")
-    }
-}
-
-impl Frame {
-    fn is_wrong(&self, field: &str) -> bool {
-        self.complaint.as_ref().and_then(|complaint| complaint.field) == Some(field)
-    }
-
-    /// Read by a screen reader with the field: its hint, and the error where there is one.
-    fn described_by(&self, field: &str) -> String {
-        if self.is_wrong(field) { format!("{field}-aide {field}-erreur") } else { format!("{field}-aide") }
-    }
-
-    fn error(&self) -> &str {
-        self.complaint.as_ref().map_or("", |complaint| complaint.title.as_str())
-    }
-}
+use crate::domain::PasswordRule;
 
 /// A page with a form.
 #[derive(Debug)]

@@ -1,6 +1,12 @@
 //! Every template, with values that would break out of it if they could.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::site::STYLESHEET;
 use super::*;
+use crate::config::{Color, Theme};
+use crate::domain::LocalPath;
 
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=y>&amp;{{7*7}}{% raw %}";
 
@@ -114,4 +120,29 @@ fn the_stylesheet_is_found_under_the_prefix_by_its_content() {
     let site = Site::new("/porte", Duration::from_mins(30), &Theme::default());
     assert!(site.stylesheet.starts_with("/porte/style.css?v="));
     assert!(!STYLESHEET.contains("url(") && !STYLESHEET.contains("@import"));
+}
+
+#[test]
+fn a_themes_colours_take_each_their_own_place() {
+    let own = Theme::default();
+    let swapped = Theme { color: own.focus, focus: own.color, ..Theme::default() };
+    let style = |theme: &Theme| {
+        let site = Site::new("/p", Duration::from_mins(30), theme);
+        String::from_utf8(site.style.to_vec()).expect("text")
+    };
+    assert_eq!(style(&own), STYLESHEET);
+    let count = |style: &str, color: Color| style.matches(&color.css()).count();
+    assert_eq!(count(&style(&swapped), own.focus), count(STYLESHEET, own.color));
+    assert_eq!(count(&style(&swapped), own.color), count(STYLESHEET, own.focus));
+    assert!(!style(&swapped).contains("#142b54"));
+}
+
+#[test]
+fn browsers_ten_years_old_can_read_the_script_and_the_stylesheet() {
+    for young in ["=>", "`", "const ", "let ", "?.", "async ", "class ", "innerHTML", "eval("] {
+        assert!(!SCRIPT.contains(young), "{young:?}");
+    }
+    for young in ["var(", ":has(", ":is(", "grid", "gap:", "inset:", "clamp(", "min("] {
+        assert!(!STYLESHEET.contains(young), "{young:?}");
+    }
 }
