@@ -76,6 +76,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::server::SERVER,
     &super::server::TLS,
     &super::portal::PORTAL,
+    &super::theme::THEME,
     &super::admin::ADMIN,
     &super::store::STORE,
     &super::session::SESSION,

@@ -30,6 +30,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod theme;
 mod url;
 mod value;
 mod volet;
@@ -55,6 +56,7 @@ pub use schema::schema;
 pub use server::{Server, Tls};
 pub use session::Session;
 pub use store::Store;
+pub use theme::{Color, Logo, Theme};
 pub use url::Origin;
 
 use crate::domain::{CafCode, Volet};

@@ -37,6 +37,8 @@ pub enum Action {
     Script,
     /// `/pages.js`: what makes the pages easier.
     PageScript,
+    /// `/logo`: the theme's picture, where there is one.
+    Logo,
 }
 
 /// What a path means to the portal.
@@ -69,6 +71,7 @@ impl Action {
             "/style.css" => Self::Stylesheet,
             "/session.js" => Self::Script,
             "/pages.js" => Self::PageScript,
+            "/logo" => Self::Logo,
             _ => return None,
         })
     }
@@ -91,7 +94,9 @@ impl Action {
             | Self::Parked
             | Self::Leave => "GET, HEAD, POST",
             Self::SignOut | Self::Continue => "POST",
-            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript => "GET, HEAD",
+            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo => {
+                "GET, HEAD"
+            }
         }
     }
 
@@ -102,6 +107,7 @@ impl Action {
             | Self::Stylesheet
             | Self::Script
             | Self::PageScript
+            | Self::Logo
             | Self::Password
             | Self::Forgot
             | Self::Reset => true,
@@ -120,7 +126,10 @@ impl Action {
 
     /// Whether it shows that its user is there: reading the state and loading a page's looks do not.
     pub fn counts_as_action(self, _: &Method) -> bool {
-        !matches!(self, Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript)
+        !matches!(
+            self,
+            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo
+        )
     }
 
     /// Whether a password is tried, which limits of their own apply to.

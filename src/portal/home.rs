@@ -11,7 +11,7 @@ use super::{Page, Portal, Visit, french};
 use crate::domain::LocalPath;
 use crate::session::Session;
 
-/// The notice that stands before the form.
+/// The notice that stands before the form, unless a theme brings its own.
 pub(super) const LEGAL_NOTICE: [&str; 4] = [
     "Ce service est réservé aux personnes que leur Caf a habilitées.",
     "Y accéder ou s’y maintenir sans autorisation est un délit, poursuivi en application de la loi \
@@ -43,13 +43,13 @@ pub(super) fn sign_in(
 /// The state, with the notice that a program's own home page must show.
 pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -> Response<Full<Bytes>> {
     #[derive(Serialize)]
-    struct Home {
+    struct Home<'a> {
         #[serde(flatten)]
         state: State,
-        mention_legale: [&'static str; 4],
+        mention_legale: &'a [String],
     }
     let state = portal.state(visit.session.as_deref(), retour);
-    portal.json(&Home { state, mention_legale: LEGAL_NOTICE })
+    portal.json(&Home { state, mention_legale: &portal.site.notice })
 }
 
 fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {

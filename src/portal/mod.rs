@@ -122,7 +122,11 @@ impl Portal {
             parking_cookie: ParkingCookie::new(secure),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
-            site: Arc::new(Site::new(&config.portal.prefix, config.session.idle_timeout)),
+            site: Arc::new(Site::new(
+                &config.portal.prefix,
+                config.session.idle_timeout,
+                &config.portal.theme,
+            )),
             places: Places::new(&config.portal),
         }
     }
@@ -133,7 +137,10 @@ impl Portal {
         if !path.is_under(prefix) {
             return Route::Outside;
         }
-        path.as_str().get(prefix.len()..).and_then(Action::at).map_or(Route::Nowhere, Route::Action)
+        let action = path.as_str().get(prefix.len()..).and_then(Action::at);
+        action
+            .filter(|action| *action != Action::Logo || self.site.logo.is_some())
+            .map_or(Route::Nowhere, Route::Action)
     }
 
     /// Answers an action. Its idle time, if it counts, was put back to full before.
@@ -261,7 +268,8 @@ impl Portal {
             | Action::Jwks
             | Action::Stylesheet
             | Action::Script
-            | Action::PageScript => Ok(reply::Outcome::Same),
+            | Action::PageScript
+            | Action::Logo => Ok(reply::Outcome::Same),
         }
     }
 
@@ -272,6 +280,7 @@ impl Portal {
             Action::Stylesheet => stylesheet::get(self),
             Action::Script => script::get(self),
             Action::PageScript => stylesheet::script(self),
+            Action::Logo => stylesheet::logo(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())

@@ -6,17 +6,24 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use super::Portal;
-use super::pages::{SCRIPT, STYLESHEET};
+use super::pages::SCRIPT;
 
 pub(super) fn get(portal: &Portal) -> Response<Full<Bytes>> {
-    kept(portal, "text/css; charset=utf-8", STYLESHEET)
+    kept(portal, "text/css; charset=utf-8", portal.site.style.clone())
 }
 
 pub(super) fn script(portal: &Portal) -> Response<Full<Bytes>> {
     kept(portal, "text/javascript; charset=utf-8", SCRIPT)
 }
 
-fn kept(portal: &Portal, content_type: &'static str, content: &'static str) -> Response<Full<Bytes>> {
+/// A request for one that is not there comes nowhere: the router knows.
+pub(super) fn logo(portal: &Portal) -> Response<Full<Bytes>> {
+    let logo = portal.site.logo.as_ref();
+    let (media, bytes) = logo.map_or(("image/png", Vec::new()), |logo| (logo.media, logo.bytes.clone()));
+    kept(portal, media, bytes)
+}
+
+fn kept(portal: &Portal, content_type: &'static str, content: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = portal.own(StatusCode::OK, content_type, content);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     response

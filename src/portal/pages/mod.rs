@@ -1,126 +1,17 @@
 //! The pages: one template each, a small stylesheet, and two scripts that nothing depends on: one warns before
 //! the session ends, one makes forms easier. Every value is escaped by askama.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod frame;
+mod site;
 
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use frame::{Complaint, Frame, Notice};
+pub(super) use site::SCRIPT;
+pub use site::Site;
 
 use super::{BodyError, Cause, french};
-use crate::domain::{LocalPath, PasswordRule};
-
-/// The stylesheet of all pages.
-pub(super) const STYLESHEET: &str = include_str!("../templates/style.css");
-/// What makes the pages easier where JavaScript is on: read by old browsers too.
-pub(super) const SCRIPT: &str = include_str!("../templates/pages.js");
-
-/// What all pages share.
-#[derive(Debug)]
-pub struct Site {
-    /// Where the endpoints live.
-    pub prefix: String,
-    /// The service's name.
-    pub name: String,
-    /// Where the stylesheet is; changes with its content, so that browsers may keep it.
-    pub stylesheet: String,
-    /// Where the script is; changes with its content too.
-    pub script: String,
-    /// How long a session lives without action, in seconds: the warning tells it.
-    pub idle_s: u64,
-}
-
-impl Site {
-    pub(super) fn new(prefix: &str, idle: Duration) -> Self {
-        Self {
-            prefix: prefix.to_owned(),
-            name: "Extranet ESAT".to_owned(),
-            stylesheet: format!("{prefix}/style.css?v={}", version(STYLESHEET)),
-            script: format!("{prefix}/pages.js?v={}", version(SCRIPT)),
-            idle_s: idle.as_secs(),
-        }
-    }
-}
-
-fn version(content: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, content.as_bytes()).as_ref()[..6])
-}
-
-/// What stands around a page's own matter.
-#[derive(Debug)]
-pub struct Frame {
-    /// What all pages share.
-    pub site: Arc<Site>,
-    /// Who is signed in.
-    pub who: Option<String>,
-    /// Where the person first wanted to go.
-    pub retour: Option<LocalPath>,
-    /// What went wrong with the form.
-    pub complaint: Option<Complaint>,
-    /// What the person should know whatever they came for, first on the page.
-    pub notices: Vec<Notice>,
-}
-
-/// Something to know, that does not stand in the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// In a few words.
-    pub title: String,
-    /// What it means and what can be done.
-    pub detail: String,
-    /// Where to do it, and what the link says.
-    pub link: Option<(String, String)>,
-}
-
-/// What went wrong, as the person reads it above the form.
-#[derive(Debug, Default)]
-pub struct Complaint {
-    /// In a few words.
-    pub title: String,
-    /// What happened and what to do.
-    pub detail: String,
-    /// The same, point by point.
-    pub points: Vec<String>,
-    /// The form's field that is wrong.
-    pub field: Option<&'static str>,
-    /// The request's id, to be read over the phone.
-    pub request_id: String,
-    /// The problem's code in the contract.
-    pub code: &'static str,
-    /// Seconds to wait before trying again.
-    pub wait_s: Option<u64>,
-    /// Name of the Caf that it is about, and whom to ask there.
-    pub caf: Option<(String, String)>,
-}
-
-impl Complaint {
-    /// Whether asking for the same page again may help.
-    fn may_retry(&self) -> bool {
-        self.wait_s.is_some() || self.code == "caf-indisponible"
-    }
-
-    /// Whether only one who is at a Caf can meet it.
-    fn is_inside(&self) -> bool {
-        matches!(self.code, "caf-indisponible" | "volet-ferme" | "caf-differente")
-    }
-}
-
-impl Frame {
-    fn is_wrong(&self, field: &str) -> bool {
-        self.complaint.as_ref().and_then(|complaint| complaint.field) == Some(field)
-    }
-
-    /// Read by a screen reader with the field: its hint, and the error where there is one.
-    fn described_by(&self, field: &str) -> String {
-        if self.is_wrong(field) { format!("{field}-aide {field}-erreur") } else { format!("{field}-aide") }
-    }
-
-    fn error(&self) -> &str {
-        self.complaint.as_ref().map_or("", |complaint| complaint.title.as_str())
-    }
-}
+use crate::domain::PasswordRule;
 
 /// A page with a form.
 #[derive(Debug)]

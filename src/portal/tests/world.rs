@@ -256,7 +256,12 @@ fn config(pages: Pages) -> Config {
             workers: 1,
             drain_timeout: second,
         },
-        portal: config::Portal { pages, prefix: "/portail".to_owned(), inject: true },
+        portal: config::Portal {
+            pages,
+            prefix: "/portail".to_owned(),
+            inject: true,
+            theme: config::Theme::default(),
+        },
         admin: config::Admin { listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) },
         store: config::Store::Memory,
         session: config::Session {
