@@ -204,6 +204,7 @@ impl Accounts {
             former: Vec::new(),
             last_sign_in: None,
             reminded: None,
+            last_caf: None,
             lock_epoch: 0,
             revision: 0,
         };

@@ -56,6 +56,9 @@ pub struct Account {
     /// The last reminder that its owner was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminded: Option<Reminded>,
+    /// The Caf it last turned to, which is proposed first the next time.
+    #[serde(default)]
+    pub last_caf: Option<CafCode>,
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,

@@ -7,6 +7,7 @@
 mod account;
 mod account_import;
 mod answer;
+mod audited;
 mod clock;
 mod command;
 mod establishment;
@@ -32,6 +33,7 @@ pub use answer::{
     AccountView, AccountsImported, AccountsPage, ClockView, EstablishmentsImported, EstablishmentsList,
     Provisional,
 };
+pub use audited::AUTHOR;
 pub use command::{AccountQuery, Command, ExplainQuery};
 pub use listen::{Listener, serve};
 pub use problem::{BadRow, Problem};

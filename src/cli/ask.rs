@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
 use super::output;
-use crate::admin::{Command, Problem};
+use crate::admin::{AUTHOR, Command, Problem};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Gateway {
@@ -24,6 +24,9 @@ pub(super) struct Gateway {
         default_value = "http://127.0.0.1:9901"
     )]
     pub(super) admin: Endpoint,
+    /// Who asks, for the audit log; the user of this terminal, where it is not told
+    #[arg(long, global = true, value_name = "NAME", env = "USER", hide_env = true)]
+    pub(super) by: Option<String>,
     /// Print what the admin API answers, as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -43,7 +46,11 @@ impl Gateway {
 
     pub(super) async fn call(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
         let patience = command.timeout();
-        let request = command.into_request()?;
+        let mut request = command.into_request()?;
+        if let Some(by) = &self.by {
+            let name = HeaderValue::from_str(by).context("--by: a name of visible ASCII characters")?;
+            request.headers_mut().insert(AUTHOR, name);
+        }
         Ok(client::call(&self.admin, request, patience).await?)
     }
 

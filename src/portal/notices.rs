@@ -32,12 +32,10 @@ impl Portal {
         let since = before.at.map_or_else(String::new, |at| {
             format!(" depuis votre connexion du {}", french::moment(&self.calendar.in_paris(at)))
         });
-        Some(Notice {
-            title: "Des essais de connexion ont échoué".to_owned(),
-            text: format!(
-                "{failed}{since}. Si ce n’était pas vous, prévenez votre Caf et changez de mot de passe."
-            ),
-        })
+        let detail = format!(
+            "{failed}{since}. Si ce n’était pas vous, prévenez votre Caf et changez de mot de passe."
+        );
+        Some(self.change_it("Des essais de connexion ont échoué".to_owned(), detail))
     }
 
     fn password_notice(&self, stage: &Stage) -> Option<Notice> {
@@ -52,7 +50,7 @@ impl Portal {
             let title = "Votre mot de passe expire bientôt".to_owned();
             let left = french::plural(days_left.into(), "jour");
             let text = format!("Il reste {left} pour le changer : il expire le {expires}.");
-            return Some(Notice { title, text });
+            return Some(self.change_it(title, text));
         }
         let campaign = self.calendar.campaign_of(age.due(), now)?;
         self.calendar.is_near(&campaign, now).then(|| self.campaign_notice(&campaign, &expires))
@@ -73,9 +71,12 @@ impl Portal {
             ),
             None => String::new(),
         };
-        Notice {
-            title: "Votre mot de passe expirera pendant la campagne".to_owned(),
-            text: format!("Il expire le {expires}, alors que vous déclarerez peut-être.{advice}"),
-        }
+        let detail = format!("Il expire le {expires}, alors que vous déclarerez peut-être.{advice}");
+        self.change_it("Votre mot de passe expirera pendant la campagne".to_owned(), detail)
+    }
+
+    fn change_it(&self, title: String, detail: String) -> Notice {
+        let link = (format!("{}/mot-de-passe", self.site.prefix), "Le changer maintenant".to_owned());
+        Notice { title, detail, link: Some(link) }
     }
 }
