@@ -46,12 +46,12 @@ pub enum StartError {
     /// `[mail]` cannot be used.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// `password.breached_file` is no list of hashes.
+    #[error("password.breached_file cannot be used")]
+    Breached(#[from] BreachedError),
     /// The audit log cannot be begun.
     #[error(transparent)]
     Audit(#[from] audit::OpenError),
-    /// `password.breached_file` is no list of hashes.
-    #[error("password.breached_file: {0}")]
-    Breached(#[from] BreachedError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),

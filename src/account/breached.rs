@@ -22,7 +22,7 @@ pub struct Breached {
 #[derive(Debug, thiserror::Error)]
 pub enum BreachedError {
     /// It cannot be read.
-    #[error("{0}: {1}")]
+    #[error("{0} cannot be read")]
     Io(PathBuf, #[source] io::Error),
     /// It holds something else.
     #[error("{0}: expected lines of SHA-1 hashes (40 hexadecimal digits, then :COUNT or nothing), sorted")]

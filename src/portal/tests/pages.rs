@@ -152,7 +152,7 @@ async fn in_november_one_is_told_of_a_password_that_ends_within_the_campaign() {
     let told = [
         "Votre mot de passe expirera pendant la campagne",
         "le 23 février 2027 à 8 h 00",
-        "/portail/mot-de-passe\">Changer",
+        "/portail/mot-de-passe\">Le changer maintenant",
     ];
     world.sign_in("deux@esat.example").await;
     let page = world.form("GET", "/portail/caf", "").await;
