@@ -314,6 +314,7 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
 fn account_policy(config: &Config) -> account::Policy {
     account::Policy {
         max_age: config.password.max_age,
+        provisional_max_age: config.password.provisional_max_age,
         rules: PasswordRules { min_length: config.password.min_length },
         history: config.password.history,
         max_failures: config.login.max_failures,

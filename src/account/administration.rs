@@ -192,6 +192,7 @@ impl Accounts {
                 new.password_changed_at.unwrap_or(now)
             },
             must_change: new.must_change || provisional.is_some(),
+            provisional: provisional.is_some(),
             status: new.status.unwrap_or(Status::Active),
             former: Vec::new(),
             last_sign_in: None,

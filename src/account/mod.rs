@@ -39,6 +39,9 @@ pub struct Account {
     pub password_changed_at: Timestamp,
     /// Whether the password is provisional, or its change was asked for.
     pub must_change: bool,
+    /// Whether the password was made for its owner, who has not changed it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
     /// Whether it may be used.
     pub status: Status,
     /// Hashes of former passwords, the latest first.

@@ -30,6 +30,12 @@ pub struct AccountView {
     pub password_changed_at: Timestamp,
     /// When it falls due (rule 2).
     pub password_expires_at: Timestamp,
+    /// When a provisional password stops opening anything; missing once it was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional_until: Option<Timestamp>,
+    /// Whether a provisional password waited too long: the account needs another one.
+    #[serde(default)]
+    pub provisional_expired: bool,
     /// When its owner last signed in.
     pub last_sign_in: Option<Timestamp>,
     /// A password that was just made; it is shown this once.
@@ -38,8 +44,11 @@ pub struct AccountView {
 }
 
 impl AccountView {
-    pub(super) fn new(account: Account, accounts: &Accounts) -> Self {
+    pub(super) fn new(account: Account, accounts: &Accounts, now: Timestamp) -> Self {
+        let provisional_until = accounts.provisional_until(&account);
         Self {
+            provisional_until,
+            provisional_expired: provisional_until.is_some_and(|until| until <= now),
             password_expires_at: accounts.password_age(account.password_changed_at).due(),
             identifiant: account.identifiant,
             siret: account.siret,

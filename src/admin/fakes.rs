@@ -206,6 +206,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
 fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
+        provisional_max_age: Duration::from_hours(30 * 24),
         rules: PasswordRules { min_length: 8 },
         history: 5,
         max_failures: 5,

@@ -12,16 +12,14 @@ pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
         let beyond = if page.total > 0 { " on this page" } else { "" };
         return writeln!(out, "There is no such account{beyond}.");
     }
-    let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD UNTIL", "LAST SIGN-IN"]);
+    let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD", "LAST SIGN-IN"]);
     for account in &page.accounts {
-        let until =
-            if account.must_change { "to be changed".to_owned() } else { date(account.password_expires_at) };
         table.row([
             account.identifiant.to_string(),
             account.siret.to_string(),
             status(account.status).to_owned(),
             codes(&account.cafs),
-            until,
+            password(account),
             last(account.last_sign_in),
         ]);
     }
@@ -43,8 +41,7 @@ pub(super) fn one(account: &AccountView, out: &mut dyn Write) -> io::Result<()> 
     line(out, "Managed by", account.home_caf.as_ref().map_or("", CafCode::as_str))?;
     line(out, "Status", status(account.status))?;
     line(out, "Password changed", &date(account.password_changed_at))?;
-    line(out, "Password until", &date(account.password_expires_at))?;
-    line(out, "To be changed", if account.must_change { "yes" } else { "no" })?;
+    line(out, "Password", &password(account))?;
     line(out, "Last sign-in", &last(account.last_sign_in))
 }
 
@@ -99,6 +96,16 @@ fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
     match &account.provisional_password {
         Some(password) => writeln!(out, "Provisional password, shown this once: {}", printable(password)),
         None => Ok(()),
+    }
+}
+
+/// What the password opens, and until when.
+fn password(account: &AccountView) -> String {
+    match account.provisional_until {
+        Some(_) if account.provisional_expired => "provisional password expired".to_owned(),
+        Some(until) => format!("provisional until {}", date(until)),
+        None if account.must_change => "to be changed".to_owned(),
+        None => format!("until {}", date(account.password_expires_at)),
     }
 }
 

@@ -192,6 +192,7 @@ fn people(hash: &PasswordHash) -> Vec<NewAccount> {
 fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
+        provisional_max_age: Duration::from_hours(30 * 24),
         rules: PasswordRules { min_length: 8 },
         history: 5,
         max_failures: 3,
@@ -244,7 +245,12 @@ fn config(pages: Pages) -> Config {
             passive_paths: Vec::new(),
             max_per_account: 5,
         },
-        password: config::Password { max_age: Duration::from_hours(92 * 24), min_length: 8, history: 5 },
+        password: config::Password {
+            max_age: Duration::from_hours(92 * 24),
+            provisional_max_age: Duration::from_hours(30 * 24),
+            min_length: 8,
+            history: 5,
+        },
         login: config::Login {
             max_failures: 3,
             lockout: Duration::from_mins(15),
