@@ -108,7 +108,7 @@ impl Accounts {
         let accounts: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
         match self.store.add(&accounts).await? {
             Added::All => Ok(enrolled),
-            Added::Taken(names) => Err(EnrolError::Taken(names)),
+            Added::Taken(names) | Added::Stale(names) => Err(EnrolError::Taken(names)),
         }
     }
 

@@ -103,7 +103,13 @@ pub trait AccountStore: Send + Sync {
     async fn list(&self) -> Result<Vec<Account>, StoreError>;
 
     /// Adds accounts, all or none: none when one of the names is taken, and says which.
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError>;
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+        self.write(accounts, &[]).await
+    }
+
+    /// Adds `new` accounts as [`AccountStore::add`] does, and puts `changed` ones in the place of those they
+    /// were read from as [`AccountStore::replace`] does; all of them or none.
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError>;
 
     /// Puts `account` in the place of the one it was read from: `false`, and nothing is done, when the
     /// stored revision is no longer `account.revision`. The stored account's revision is one more.
@@ -113,11 +119,13 @@ pub trait AccountStore: Send + Sync {
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError>;
 }
 
-/// What [`AccountStore::add`] did.
+/// What [`AccountStore::write`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// All are there.
     All,
     /// None is, since these names were taken.
     Taken(Vec<Identifiant>),
+    /// None is, since these were changed or removed after they were read.
+    Stale(Vec<Identifiant>),
 }

@@ -166,5 +166,5 @@ async fn establishments_are_imported_all_or_none() {
     assert_eq!(told, expected);
     let (_, list) = desk.ask("GET", "/v1/establishments", "").await;
     assert_eq!(list["establishments"].as_array().map(Vec::len), Some(3));
-    assert_eq!(list["establishments"][0]["identifiant_communication"], "00012345678");
+    assert_eq!(list["establishments"][2]["identifiant_communication"], "00012345678");
 }
