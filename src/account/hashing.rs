@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc;
 use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _};
+use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
@@ -19,6 +20,7 @@ pub struct Hasher {
     at_work: Arc<Semaphore>,
     present: AtomicUsize,
     room: usize,
+    at_once: usize,
     dummy: PasswordHash,
 }
 
@@ -44,6 +46,7 @@ impl Hasher {
             at_work: Arc::new(Semaphore::new(at_once.max(1))),
             present: AtomicUsize::new(0),
             room: at_once + waiting,
+            at_once: at_once.max(1),
             dummy,
         })
     }
@@ -51,6 +54,26 @@ impl Hasher {
     /// Hashes a new password with a random salt.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashError> {
         self.work(move || hash(&password)).await?
+    }
+
+    /// Hashes many new passwords, several at a time, for one caller who can wait: whoever signs in meanwhile
+    /// waits for one of them at most, since the pool serves in order of arrival. `hashed` is told how many are done.
+    pub async fn hash_all(
+        &self,
+        passwords: Vec<SecretString>,
+        hashed: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<Vec<PasswordHash>, HashError> {
+        let jobs = passwords.into_iter().map(|password| {
+            let at_work = Arc::clone(&self.at_work);
+            async move { in_turn(at_work, move || hash(&password)).await? }
+        });
+        let mut jobs = futures_util::stream::iter(jobs).buffered(self.at_once);
+        let mut hashes = Vec::new();
+        while let Some(hash) = jobs.next().await {
+            hashes.push(hash?);
+            hashed(hashes.len());
+        }
+        Ok(hashes)
     }
 
     /// Whether `password` is the one of `expected`. Without one, or with one that was made cheaper than
@@ -76,14 +99,21 @@ impl Hasher {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let _present = Present::enter(self)?;
-        let permit = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| HashError::Failed)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = job();
-            drop(permit);
-            result
-        });
-        done.await.map_err(|_| HashError::Failed)
+        in_turn(Arc::clone(&self.at_work), job).await
     }
+}
+
+async fn in_turn<T: Send + 'static>(
+    at_work: Arc<Semaphore>,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HashError> {
+    let permit = at_work.acquire_owned().await.map_err(|_| HashError::Failed)?;
+    let done = tokio::task::spawn_blocking(move || {
+        let result = job();
+        drop(permit);
+        result
+    });
+    done.await.map_err(|_| HashError::Failed)
 }
 
 /// One caller, counted while it waits or works.
@@ -172,6 +202,22 @@ mod tests {
         let (a, b, c) = tokio::join!(one(), one(), one());
         assert_eq!([a, b, c], [Ok(false), Ok(false), Err(HashError::Busy)]);
         assert_eq!(one().await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn many_are_hashed_in_their_order_beside_those_who_sign_in() {
+        let hasher = Hasher::new(2, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..6).map(|n| format!("Tilleul-{n}").into()).collect();
+        let done = AtomicUsize::new(0);
+        let told = |count| done.store(count, Ordering::Relaxed);
+        let (hashes, beside) =
+            tokio::join!(hasher.hash_all(passwords, &told), hasher.verify("x".into(), None));
+        let hashes = hashes.expect("hashes");
+        assert_eq!(beside, Ok(false), "an import takes no sign-in's place");
+        assert_eq!((hashes.len(), done.load(Ordering::Relaxed)), (6, 6));
+        for (n, hash) in hashes.into_iter().enumerate() {
+            assert_eq!(hasher.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
+        }
     }
 
     #[test]

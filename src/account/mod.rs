@@ -3,7 +3,9 @@
 mod administration;
 mod evidence;
 mod hashing;
+mod import;
 mod lockout;
+mod provisional;
 mod recovery;
 mod service;
 
@@ -17,6 +19,7 @@ use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
+pub use import::{AccountRow, Changed, FieldChange, Imported, Plan};
 pub use recovery::{BeginError, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
 
@@ -73,6 +76,16 @@ pub enum Status {
     Active,
     /// A Caf suspended it.
     Suspended,
+}
+
+impl Status {
+    /// The word for it in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 /// An argon2 hash in PHC string format.

@@ -11,6 +11,7 @@ mod clock;
 mod command;
 mod establishment;
 mod explain;
+mod export;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod guard;
@@ -29,10 +30,12 @@ use crate::domain::{CafCode, Clock};
 use crate::entry::{Explainer, Registry};
 
 pub use answer::{
-    AccountView, AccountsImported, AccountsPage, ClockView, EstablishmentsImported, EstablishmentsList,
-    Provisional,
+    AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
+    GoneAre, ImportDone, Provisional,
 };
 pub use command::{AccountQuery, Command, ExplainQuery};
+pub use export::ExportFormat;
+pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::{Listener, serve};
 pub use problem::{BadRow, Problem};
 pub use route::router;

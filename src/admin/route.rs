@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Path, Query, Request, State as Shared};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -18,8 +18,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::import::{self, Fault, Fields};
 use super::{
-    AccountQuery, Command, ExplainQuery, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT,
-    account_import, guard, health, problem,
+    AccountQuery, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import, Problem,
+    State, TIMEOUT, account_import, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
@@ -36,6 +36,7 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/v1/accounts", get(list_accounts).post(create_account))
+        .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
         .route("/v1/accounts/{identifiant}/suspend", on_account(Command::SuspendAccount))
         .route("/v1/accounts/{identifiant}/reactivate", on_account(Command::ReactivateAccount))
@@ -43,6 +44,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/accounts/{identifiant}/force-change", on_account(Command::ForceChange))
         .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
         .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
+        .route("/v1/establishments/export", export(Command::ExportEstablishments))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
@@ -70,10 +72,16 @@ async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Respo
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
-    match tokio::spawn(async move { command.execute(&state).await }).await {
-        Ok(done) => done.unwrap_or_else(Problem::into_response),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let tell = import::silent();
+    let (steps, told) = (tell.subscribe(), command.tells());
+    let working =
+        tokio::spawn(
+            async move { command.execute(&state, &tell).await.unwrap_or_else(Problem::into_response) },
+        );
+    if told {
+        return import::stream(steps, working);
     }
+    working.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn on_account(command: fn(Identifiant) -> Command) -> MethodRouter<Arc<State>> {
@@ -98,7 +106,7 @@ async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejecti
 }
 
 async fn create_account(state: Gateway, body: Body) -> Response {
-    let parse = |fields| account_import::parse(&state, fields);
+    let parse = |fields| account_import::parse(&state, fields).map(NewAccount::from);
     let new: Result<NewAccount, Problem> = object(body, parse).await;
     let command = new.map(|new| Command::CreateAccount(Box::new(new)));
     run(state, command).await
@@ -109,24 +117,64 @@ async fn create_account(state: Gateway, body: Body) -> Response {
 struct ImportQuery {
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    progress: bool,
+    #[serde(default)]
+    gone: Option<String>,
 }
 
 async fn import_accounts(
     state: Gateway,
     query: Result<Query<ImportQuery>, QueryRejection>,
+    headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let command = query.map(|Query(query)| Command::ImportAccounts { rows, dry_run: query.dry_run });
-    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+    let file = import_file(query, "suspend", &headers, rows);
+    run(state, file.map(Command::ImportAccounts)).await
 }
 
 async fn import_establishments(
     state: Gateway,
     query: Result<Query<ImportQuery>, QueryRejection>,
+    headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let command = query.map(|Query(query)| Command::ImportEstablishments { rows, dry_run: query.dry_run });
-    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+    let file = import_file(query, "delete", &headers, rows);
+    run(state, file.map(Command::ImportEstablishments)).await
+}
+
+/// `gone` is what may be asked to become of what the file does not name.
+fn import_file(
+    query: Result<Query<ImportQuery>, QueryRejection>,
+    gone: &str,
+    headers: &HeaderMap,
+    rows: Body,
+) -> Result<Import, Problem> {
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    let gone = match query.gone.as_deref() {
+        None | Some("keep") => false,
+        Some(asked) if asked == gone => true,
+        Some(_) => {
+            let detail = format!("gone is keep or {gone}");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+    };
+    let ImportQuery { dry_run, progress, .. } = query;
+    Ok(Import { rows, format: Format::said(headers), dry_run, gone, progress })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportQuery {
+    #[serde(default)]
+    format: ExportFormat,
+}
+
+fn export(command: fn(ExportFormat) -> Command) -> MethodRouter<Arc<State>> {
+    get(move |state: Gateway, query: Result<Query<ExportQuery>, QueryRejection>| {
+        let format = query.map(|Query(query)| command(query.format));
+        run(state, format.map_err(|rejection| bad_query(&rejection)))
+    })
 }
 
 async fn set_clock(state: Gateway, body: Body) -> Response {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::output::{Table, count, date, printable};
 use crate::account::Status;
-use crate::admin::{AccountView, AccountsImported, AccountsPage};
+use crate::admin::{AccountView, AccountsPage};
 use crate::domain::{CafCode, Identifiant, Timestamp};
 
 pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
@@ -73,23 +73,6 @@ pub(super) fn unlocked(account: &AccountView, out: &mut dyn Write) -> io::Result
 
 pub(super) fn deleted(identifiant: &Identifiant, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{identifiant} was deleted; its sessions ended.")
-}
-
-pub(super) fn imported(done: &AccountsImported, out: &mut dyn Write) -> io::Result<()> {
-    let accounts = count(done.created, "account");
-    if done.dry_run {
-        return writeln!(out, "{accounts} would be created; nothing was changed.");
-    }
-    writeln!(out, "{accounts} created.")?;
-    if done.provisional_passwords.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\nProvisional passwords, shown this once:")?;
-    let mut table = Table::new(["IDENTIFIANT", "PASSWORD"]);
-    for one in &done.provisional_passwords {
-        table.row([one.identifiant.to_string(), one.provisional_password.clone()]);
-    }
-    table.write(out)
 }
 
 fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
 use super::output;
+use super::progress::Bar;
 use crate::admin::{Command, Problem};
 
 #[derive(Debug, clap::Args)]
@@ -36,15 +37,37 @@ impl Gateway {
         command: Command,
         show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, body) = runtime.block_on(self.call(command))?;
+        let (status, body) = self.call_now(command)?;
         self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// As [`Gateway::ask`], for a command that tells how far it is.
+    pub(super) fn ask_and_watch<T: DeserializeOwned>(
+        &self,
+        command: Command,
+        bar: &mut Bar<impl Write>,
+        show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (patience, request) = (command.timeout(), command.into_request()?);
+        let called =
+            runtime.block_on(client::call(&self.admin, request, patience, &mut |piece| bar.hear(piece)));
+        bar.clear();
+        let (status, body) = called?;
+        let (status, body) = last_line(status, &body).with_context(|| self.stranger())?;
+        self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// The answer to a command, from outside of a runtime.
+    pub(super) fn call_now(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.call(command))
     }
 
     pub(super) async fn call(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
         let patience = command.timeout();
         let request = command.into_request()?;
-        Ok(client::call(&self.admin, request, patience).await?)
+        Ok(client::call(&self.admin, request, patience, &mut |_| ()).await?)
     }
 
     /// Shows an answer: JSON, or words for people; a refusal also in words on `errors`.
@@ -56,7 +79,7 @@ impl Gateway {
         out: &mut dyn Write,
         errors: &mut dyn Write,
     ) -> anyhow::Result<ExitCode> {
-        let stranger = || format!("what answers at {} is no gateway's admin listener", self.admin);
+        let stranger = || self.stranger();
         // `204 No Content` is JSON's nothing.
         let text: &[u8] = if body.is_empty() { b"null" } else { body };
         if self.json && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() {
@@ -75,4 +98,23 @@ impl Gateway {
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
+
+    fn stranger(&self) -> String {
+        format!("what answers at {} is no gateway's admin listener", self.admin)
+    }
+}
+
+/// The true answer of a command that told how far it was: its last line. A refusal may have come before all that.
+fn last_line(status: StatusCode, body: &Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
+    #[derive(serde::Deserialize)]
+    struct Last {
+        status: u16,
+        answer: serde_json::Value,
+    }
+    if !status.is_success() {
+        return Ok((status, body.clone()));
+    }
+    let line = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let last: Last = serde_json::from_slice(line)?;
+    Ok((StatusCode::from_u16(last.status)?, serde_json::to_vec(&last.answer)?.into()))
 }

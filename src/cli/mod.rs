@@ -12,8 +12,11 @@ mod clock;
 mod completions;
 mod establishment;
 mod explain;
+mod export;
 mod import;
+mod import_view;
 mod output;
+mod progress;
 mod run;
 mod schema;
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub use schema::schema;
 pub use server::{Server, Tls};
 pub use session::Session;
 pub use store::Store;
+pub(crate) use suggest::closest;
 pub use url::Origin;
 
 use crate::domain::{CafCode, Volet};
