@@ -10,7 +10,7 @@ const MOST: usize = 50;
 
 /// Shows an import of accounts.
 pub(super) fn accounts(done: &ImportDone, out: &mut dyn Write) -> io::Result<()> {
-    summary(done, "account", "--suspend-gone would close them", out)?;
+    summary(done, "account", "--suspend-gone would suspend them", out)?;
     let Some(passwords) = done.provisional_passwords.as_ref().filter(|made| !made.is_empty()) else {
         return Ok(());
     };
@@ -53,13 +53,11 @@ fn gone(done: &ImportDone, what: &str, otherwise: &str, out: &mut dyn Write) -> 
     if done.gone == 0 {
         return Ok(());
     }
-    let (gone, are) = (count(done.gone, what), if done.gone == 1 { "is" } else { "are" });
+    let gone = count(done.gone, what);
     let became = match (done.gone_are, done.dry_run) {
         (GoneAre::Kept, _) => {
-            return writeln!(
-                out,
-                "{gone} {are} in the store but not in the file, and left as they are ({otherwise})."
-            );
+            let stay = if done.gone == 1 { "it stays as it is" } else { "they stay as they are" };
+            return writeln!(out, "{gone} in the store but not in the file: {stay}\n({otherwise}).");
         }
         (GoneAre::Suspended, true) => "would be suspended",
         (GoneAre::Suspended, false) => "suspended",

@@ -14,6 +14,7 @@ mod calendar;
 mod explain;
 mod forgotten;
 mod forwarding;
+mod imports;
 mod led;
 mod limits;
 mod operations;

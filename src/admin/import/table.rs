@@ -96,7 +96,10 @@ impl<'a> Header<'a> {
             let met = |column: &Column| columns.iter().flatten().any(|other| other.name == column.name);
             if let Some(column) = column.filter(|column| met(column)) {
                 wrong.push(bad(line, column.name, "this column is there twice".to_owned()));
-            } else if column.is_none() && !name.is_empty() {
+                columns.push(None);
+                continue;
+            }
+            if column.is_none() && !name.is_empty() {
                 let reason = unknown("column", name, known.iter().map(|column| column.name));
                 wrong.push(bad(line, &shortened(name), reason));
             }
@@ -132,7 +135,7 @@ impl<'a> Header<'a> {
         parse(Fields::new(values.collect())).map_err(|faults| self.explained(faults, &cells))
     }
 
-    /// Faults of a row, less those that the header has already, with what a spreadsheet may have done.
+    /// Faults of a row, less those that were told of the header (it may be none that is left), with what a spreadsheet may have done.
     fn explained(&self, faults: Vec<Fault>, cells: &BTreeMap<&str, (Kind, &str)>) -> Vec<Fault> {
         let of_header =
             |fault: &Fault| fault.field.as_ref().is_some_and(|field| self.missing.contains(field.as_str()));
@@ -142,10 +145,6 @@ impl<'a> Header<'a> {
             if let Some(hint) = cell.and_then(|(kind, text)| hint(*kind, text)) {
                 fault.reason = format!("{}; {hint}", fault.reason);
             }
-        }
-        if told.is_empty() {
-            // The row cannot be used, and why was told of the header.
-            told.push(Fault::whole("this row lacks a column"));
         }
         told
     }
