@@ -63,6 +63,9 @@ pub enum EnrolError {
         /// What is wrong with it.
         why: super::InvalidHash,
     },
+    /// Whoever asked for it left before it was done. Whose fault: the client's.
+    #[error("it was given up: nobody waits for the passwords any more")]
+    GivenUp,
     /// Hashing a provisional password failed.
     #[error(transparent)]
     Hashing(#[from] HashError),
@@ -105,7 +108,7 @@ impl Accounts {
     /// Makes accounts, all or none.
     pub async fn enrol(&self, accounts: Vec<NewAccount>) -> Result<Vec<Enrolled>, EnrolError> {
         let rows = accounts.into_iter().map(AccountRow::try_from).collect::<Result<Vec<_>, _>>()?;
-        let enrolled = self.prepare(rows, &|_| ()).await?;
+        let enrolled = self.prepare(rows, &|_| true).await?;
         let accounts: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
         match self.store.add(&accounts).await? {
             Added::All => Ok(enrolled),

@@ -57,12 +57,13 @@ impl Hasher {
     }
 
     /// Hashes many new passwords, several at a time, for one caller who can wait: whoever signs in meanwhile
-    /// waits for one of them at most, since the pool serves in order of arrival. `hashed` is told how many are done.
+    /// waits for one of them at most, since the pool serves in order of arrival. `hashed` is told how many are done,
+    /// and says whether to go on; nothing comes back when it does not.
     pub async fn hash_all(
         &self,
         passwords: Vec<SecretString>,
-        hashed: &(dyn Fn(usize) + Send + Sync),
-    ) -> Result<Vec<PasswordHash>, HashError> {
+        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
+    ) -> Result<Option<Vec<PasswordHash>>, HashError> {
         let jobs = passwords.into_iter().map(|password| {
             let at_work = Arc::clone(&self.at_work);
             async move { in_turn(at_work, move || hash(&password)).await? }
@@ -71,9 +72,11 @@ impl Hasher {
         let mut hashes = Vec::new();
         while let Some(hash) = jobs.next().await {
             hashes.push(hash?);
-            hashed(hashes.len());
+            if !hashed(hashes.len()) {
+                return Ok(None);
+            }
         }
-        Ok(hashes)
+        Ok(Some(hashes))
     }
 
     /// Whether `password` is the one of `expected`. Without one, or with one that was made cheaper than
@@ -209,15 +212,25 @@ mod tests {
         let hasher = Hasher::new(2, 1).expect("a hasher");
         let passwords: Vec<SecretString> = (0..6).map(|n| format!("Tilleul-{n}").into()).collect();
         let done = AtomicUsize::new(0);
-        let told = |count| done.store(count, Ordering::Relaxed);
+        let told = |count| {
+            done.store(count, Ordering::Relaxed);
+            true
+        };
         let (hashes, beside) =
             tokio::join!(hasher.hash_all(passwords, &told), hasher.verify("x".into(), None));
-        let hashes = hashes.expect("hashes");
+        let hashes = hashes.expect("hashes").expect("all of them");
         assert_eq!(beside, Ok(false), "an import takes no sign-in's place");
         assert_eq!((hashes.len(), done.load(Ordering::Relaxed)), (6, 6));
         for (n, hash) in hashes.into_iter().enumerate() {
             assert_eq!(hasher.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_hashes_for_one_who_left() {
+        let hasher = Hasher::new(1, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..1_000).map(|n| format!("Tilleul-{n}").into()).collect();
+        assert_eq!(hasher.hash_all(passwords, &|done| done < 2).await, Ok(None));
     }
 
     #[test]

@@ -112,11 +112,12 @@ impl Accounts {
         Ok(plan)
     }
 
-    /// Carries a plan out, all or nothing. `hashed` is told how many provisional passwords are hashed.
+    /// Carries a plan out, all or nothing. `hashed` is told how many provisional passwords are
+    /// hashed, and says whether to go on: nothing is done for one who would not be shown them.
     pub async fn carry_out(
         &self,
         plan: Plan,
-        hashed: &(dyn Fn(usize) + Send + Sync),
+        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
     ) -> Result<Imported, EnrolError> {
         let enrolled = self.prepare(plan.new, hashed).await?;
         let new: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
@@ -134,11 +135,11 @@ impl Accounts {
     pub(super) async fn prepare(
         &self,
         rows: Vec<AccountRow>,
-        hashed: &(dyn Fn(usize) + Send + Sync),
+        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
     ) -> Result<Vec<Enrolled>, EnrolError> {
         let without = rows.iter().filter(|row| row.password.is_none());
         let made = without.map(|_| provisional_password()).collect::<Result<Vec<_>, _>>()?;
-        let hashes = self.hasher.hash_all(made.clone(), hashed).await?;
+        let hashes = self.hasher.hash_all(made.clone(), hashed).await?.ok_or(EnrolError::GivenUp)?;
         let mut made = made.into_iter().zip(hashes);
         let now = self.clock.now();
         let enrol = |mut row: AccountRow| {

@@ -48,7 +48,7 @@ pub(super) async fn run(state: &State, file: Import, tell: &Teller) -> Result<Re
     }
     done.dry_run = false;
     let enrolled = carry_out(state, plan, tell).await.map_err(|error| refused(error, &lines))?;
-    done.provisional_passwords = Some(enrolled.iter().filter_map(shown).collect());
+    done.provisional_passwords = Some(enrolled.iter().filter_map(|one| shown(state, one)).collect());
     Ok(answer::ok(done))
 }
 
@@ -61,7 +61,15 @@ async fn carry_out(state: &State, plan: Plan, tell: &Teller) -> Result<Vec<Enrol
     if of == 0 {
         step(Stage::Writing, 0, all);
     }
-    let hashed = |done| if done < of { step(Stage::Hashing, done, of) } else { step(Stage::Writing, 0, all) };
+    let hashed = |done| {
+        if done < of {
+            step(Stage::Hashing, done, of)
+        } else {
+            step(Stage::Writing, 0, all)
+        }
+        // Provisional passwords that nobody is there to be shown would be lost.
+        !tell.is_closed()
+    };
     let imported = state.registry.import(plan, &hashed, &|done, of| step(Stage::Ending, done, of)).await?;
     Ok(imported)
 }
@@ -177,10 +185,11 @@ fn told_field(change: &FieldChange) -> FieldDifference {
     FieldDifference { field: change.field.to_owned(), old: change.old.clone(), new: change.new.clone() }
 }
 
-fn shown(one: &Enrolled) -> Option<Provisional> {
+fn shown(state: &State, one: &Enrolled) -> Option<Provisional> {
     Some(Provisional {
         identifiant: one.account.identifiant.clone(),
         provisional_password: one.provisional.as_ref()?.expose_secret().to_owned(),
+        provisional_until: state.registry.accounts.provisional_until(&one.account),
     })
 }
 
@@ -189,6 +198,10 @@ fn refused(error: EnrolError, lines: &HashMap<Identifiant, u64>) -> Problem {
     let (names, reason) = match &error {
         EnrolError::Taken(names) => (names, "another made this account in the meantime"),
         EnrolError::Stale(names) => (names, "another changed this account in the meantime"),
+        EnrolError::GivenUp => {
+            tracing::info!(listener = "admin", "an import was given up: whoever sent it left");
+            return error.into();
+        }
         _ => return error.into(),
     };
     let row = |name: &Identifiant| BadRow {

@@ -158,6 +158,9 @@ pub struct Provisional {
     pub identifiant: Identifiant,
     /// Its password, until it is changed at the first sign-in.
     pub provisional_password: String,
+    /// When it stops opening anything, if it is not changed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional_until: Option<Timestamp>,
 }
 
 /// All establishments, by Caf, SIRET and identifiant.

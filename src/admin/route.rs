@@ -66,7 +66,7 @@ fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Ar
 }
 
 /// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
-/// and its sessions open.
+/// and its sessions open. That somebody still waits is seen by the receiver of its steps.
 async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Response {
     let command = match command {
         Ok(command) => command,

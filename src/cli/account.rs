@@ -116,36 +116,44 @@ struct One {
 }
 
 const CREATE_HELP: &str = "\
+The password is to be changed at the first sign-in; after 30 days unchanged (see
+[password] provisional_max_age) it opens nothing, and needs a reset-password.
+
 Example:
-  octroi account create --identifiant direction@esat.example --siret 73282932000074 \\
-      --nom \"ESAT Les Tilleuls\" --caf 921 --caf 751 --home-caf 921";
+  octroi account create --identifiant direction@esat.example \\
+      --siret 73282932000074 --nom \"ESAT Les Tilleuls\" \\
+      --caf 921 --caf 751 --home-caf 921";
 
 const IMPORT_HELP: &str = "\
-CSV: the first line names the columns, in any order; fields are separated by ; or , and the text is
-UTF-8 or Windows-1252. Several Cafs stand in one field, with spaces or | between them:
+CSV: the first line names the columns, in any order. Fields are separated by ;
+or , and the text is UTF-8 or Windows-1252 (as Excel saves it). Several Cafs
+stand in one field, with spaces or | between them:
   identifiant;siret;nom;cafs;home_caf
   direction@esat.example;73282932000074;ESAT Les Tilleuls;921|751;921
 
-JSON Lines: an object a line, under the same keys:
-  {\"identifiant\": \"direction@esat.example\", \"siret\": \"73282932000074\", \"cafs\": [\"921\"]}
+JSON Lines: an object a line, under the same keys (here on two lines):
+  {\"identifiant\": \"direction@esat.example\", \"siret\": \"73282932000074\",
+   \"cafs\": [\"921\", \"751\"]}
 
-Needed: identifiant, siret, cafs. May be left out: nom, home_caf, password_hash (argon2id),
-password_changed_at, must_change, status (active or suspended), provisional, last_sign_in, former_hashes.
+Needed: identifiant, siret, cafs. May be left out: nom, home_caf,
+password_hash (argon2id), password_changed_at, must_change, status (active or
+suspended), provisional, last_sign_in, former_hashes.
 
-Nothing is imported when one row is wrong; all that are wrong are told. A new account without
-password_hash gets a provisional password, shown once. Of an account that exists already, what the
-file leaves out stays as it is, and a password that its owner changed after password_changed_at is kept.
-Nothing is deleted.
+All or nothing: when one row is wrong nothing is imported, and all that are
+wrong are told. A new account without password_hash gets a provisional
+password, shown once. An account that exists is changed; what the file leaves
+out stays as it is, and so does a password that its owner changed after the
+file's password_changed_at. No account is ever deleted by an import.
 
 Examples:
-  octroi account import accounts.csv --dry-run
-  octroi account import accounts.csv
-  octroi account export | octroi account import - --admin http://127.0.0.1:9902";
+  octroi account import accounts.csv --dry-run      say what would change
+  octroi account import accounts.csv";
 
 const EXPORT_HELP: &str = "\
-JSON Lines are for programs, CSV is for spreadsheets: UTF-8, fields separated by ;. In CSV an apostrophe is
-put before a field that begins with = + - @ (or with an apostrophe), so that no spreadsheet takes it
-for a formula; the import takes it away again.
+JSON Lines are for programs; CSV is for spreadsheets (UTF-8, fields separated
+by ;). In CSV an apostrophe stands before a field that begins with = + - @ or
+an apostrophe, so that no spreadsheet takes it for a formula; the import takes
+it away again.
 
 Examples:
   octroi account export --output accounts.jsonl

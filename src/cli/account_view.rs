@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::output::{Table, count, date, printable};
+use super::output::{Table, count, date, day, printable};
 use crate::account::Status;
 use crate::admin::{AccountView, AccountsPage};
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -19,8 +19,8 @@ pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
             account.siret.to_string(),
             status(account.status).to_owned(),
             codes(&account.cafs),
-            password(account),
-            last(account.last_sign_in),
+            password(account, day),
+            last(account.last_sign_in, day),
         ]);
     }
     table.write(out)?;
@@ -41,8 +41,8 @@ pub(super) fn one(account: &AccountView, out: &mut dyn Write) -> io::Result<()> 
     line(out, "Managed by", account.home_caf.as_ref().map_or("", CafCode::as_str))?;
     line(out, "Status", status(account.status))?;
     line(out, "Password changed", &date(account.password_changed_at))?;
-    line(out, "Password", &password(account))?;
-    line(out, "Last sign-in", &last(account.last_sign_in))
+    line(out, "Password", &password(account, date))?;
+    line(out, "Last sign-in", &last(account.last_sign_in, date))
 }
 
 pub(super) fn created(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
@@ -76,19 +76,20 @@ pub(super) fn deleted(identifiant: &Identifiant, out: &mut dyn Write) -> io::Res
 }
 
 fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
-    match &account.provisional_password {
-        Some(password) => writeln!(out, "Provisional password, shown this once: {}", printable(password)),
-        None => Ok(()),
-    }
+    let Some(password) = &account.provisional_password else { return Ok(()) };
+    writeln!(out, "Provisional password, shown this once: {}", printable(password))?;
+    account.provisional_until.map_or(Ok(()), |until| {
+        writeln!(out, "It is to be changed at the first sign-in, by {} (Paris).", date(until))
+    })
 }
 
 /// What the password opens, and until when.
-fn password(account: &AccountView) -> String {
+fn password(account: &AccountView, shown: fn(Timestamp) -> String) -> String {
     match account.provisional_until {
         Some(_) if account.provisional_expired => "provisional password expired".to_owned(),
-        Some(until) => format!("provisional until {}", date(until)),
+        Some(until) => format!("provisional until {}", shown(until)),
         None if account.must_change => "to be changed".to_owned(),
-        None => format!("until {}", date(account.password_expires_at)),
+        None => format!("until {}", shown(account.password_expires_at)),
     }
 }
 
@@ -103,6 +104,6 @@ fn codes(cafs: &[CafCode]) -> String {
     cafs.iter().map(CafCode::as_str).collect::<Vec<_>>().join(",")
 }
 
-fn last(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "never".to_owned(), date)
+fn last(at: Option<Timestamp>, shown: fn(Timestamp) -> String) -> String {
+    at.map_or_else(|| "never".to_owned(), shown)
 }

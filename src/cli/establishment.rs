@@ -43,26 +43,28 @@ struct ImportArgs {
 }
 
 const IMPORT_HELP: &str = "\
-CSV: the first line names the columns, in any order; fields are separated by ; or , and the text is
-UTF-8 or Windows-1252:
+CSV: the first line names the columns, in any order. Fields are separated by ;
+or , and the text is UTF-8 or Windows-1252 (as Excel saves it):
   caf;siret;identifiant_communication;nom
   921;73282932000074;00012345678;ESAT Les Tilleuls
 
 JSON Lines: an object a line, under the same keys:
   {\"caf\": \"921\", \"siret\": \"73282932000074\", \"nom\": \"ESAT Les Tilleuls\"}
 
-Needed: caf, and siret or identifiant_communication (completed with zeros on the left to 11
-characters). One that shares a siret or an identifiant with a known one of the same Caf takes its
-place. Nothing is imported when one row is wrong; all that are wrong are told.
+Needed: caf, and siret or identifiant_communication (completed with zeros on
+the left to 11 characters). One that shares a siret or an identifiant with a
+known one of the same Caf takes its place. All or nothing: when one row is
+wrong nothing is imported, and all that are wrong are told.
 
 Examples:
   octroi establishment import establishments.csv --dry-run
   octroi establishment import establishments.csv";
 
 const EXPORT_HELP: &str = "\
-JSON Lines are for programs, CSV is for spreadsheets: UTF-8, fields separated by ;. In CSV an apostrophe is
-put before a field that begins with = + - @ (or with an apostrophe), so that no spreadsheet takes it
-for a formula; the import takes it away again.
+JSON Lines are for programs; CSV is for spreadsheets (UTF-8, fields separated
+by ;). In CSV an apostrophe stands before a field that begins with = + - @ or
+an apostrophe, so that no spreadsheet takes it for a formula; the import takes
+it away again.
 
 Example:
   octroi establishment export --format csv --output establishments.csv";

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::output::{Table, count, printable};
+use super::output::{Table, count, date, printable};
 use crate::admin::{Difference, DifferenceIs, GoneAre, ImportDone};
 
 /// Most differences of a kind that are listed for people; JSON tells all.
@@ -14,7 +14,9 @@ pub(super) fn accounts(done: &ImportDone, out: &mut dyn Write) -> io::Result<()>
     let Some(passwords) = done.provisional_passwords.as_ref().filter(|made| !made.is_empty()) else {
         return Ok(());
     };
-    writeln!(out, "\nProvisional passwords, shown this once:")?;
+    let until = passwords.iter().find_map(|one| one.provisional_until).map(date);
+    let until = until.map(|until| format!(", to be changed by {until} (Paris)")).unwrap_or_default();
+    writeln!(out, "\nProvisional passwords, shown this once{until}:\n")?;
     let mut table = Table::new(["IDENTIFIANT", "PASSWORD"]).whole(1);
     for one in passwords {
         table.row([one.identifiant.to_string(), one.provisional_password.clone()]);

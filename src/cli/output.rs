@@ -125,6 +125,11 @@ pub(super) fn date(at: Timestamp) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The day of an instant in Paris.
+pub(super) fn day(at: Timestamp) -> String {
+    date(at)[..10].to_owned()
+}
+
 /// "1 account", "2 accounts".
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -28,12 +28,12 @@ impl Registry {
     }
 
     /// Carries out what importing a file would do, all or nothing, and ends the sessions of accounts that
-    /// changed under them. `hashed` is told how many provisional passwords are hashed, `ended` how many
-    /// accounts' sessions have ended, of how many.
+    /// changed under them. `hashed` is told how many provisional passwords are hashed and says whether
+    /// to go on, `ended` is told how many accounts' sessions have ended, of how many.
     pub async fn import(
         &self,
         plan: Plan,
-        hashed: &(dyn Fn(usize) + Send + Sync),
+        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
         ended: &(dyn Fn(usize, usize) + Send + Sync),
     ) -> Result<Vec<Enrolled>, EnrolError> {
         let imported = self.accounts.carry_out(plan, hashed).await?;

@@ -428,3 +428,30 @@ fn a_file_with_its_accounts_made_elsewhere_meanwhile_is_refused_whole() {
         json!(NOON.parse::<jiff::Timestamp>().unwrap())
     );
 }
+
+#[test]
+fn an_import_whose_operator_left_makes_no_account_with_a_password_nobody_saw() {
+    let world = World::new(Kind::Embedded);
+    let rows: Vec<String> = (0..300)
+        .map(|n| {
+            json!({"identifiant": format!("u{n}@esat.example"), "siret": SIRET, "cafs": ["921"]}).to_string()
+        })
+        .collect();
+    for path in ["/v1/accounts/import", "/v1/accounts/import?progress=true"] {
+        let mut admin = world.gateway.admin();
+        let bytes = admin.post(path).body("application/jsonl", rows.join("\n").as_bytes()).bytes();
+        let mut stream = crate::harness::client::connect(world.gateway.admin);
+        std::io::Write::write_all(&mut stream, &bytes).unwrap();
+        drop(stream);
+    }
+    // Hashing 300 takes seconds; the given-up ones leave the pool to this one.
+    let done = world.gateway.import(
+        "/v1/accounts/import",
+        &[json!({"identifiant": "z@esat.example", "siret": SIRET, "cafs": ["921"]})],
+    );
+    assert_eq!(done.json()["created"], 1, "{}", done.text());
+    within(std::time::Duration::from_secs(5), "both were given up", || {
+        world.gateway.logs().matches("given up").count() == 2
+    });
+    assert_eq!(total(&world.gateway), PEOPLE + 1);
+}

@@ -46,7 +46,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// Most bad rows that are told: a file of nothing else must not fill the memory.
 const MOST_BAD_ROWS: usize = 20_000;
 /// Most rows of a file: all are written in one go, in which others wait.
-const MOST_ROWS: usize = 100_000;
+const MOST_ROWS: usize = 50_000;
 /// Longest name, in characters.
 const LONGEST_NAME: usize = 200;
 

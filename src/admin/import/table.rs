@@ -84,7 +84,7 @@ fn shown(delimiter: char) -> String {
 /// The columns of a table, in its order; `None` for one that means nothing.
 struct Header<'a> {
     columns: Vec<Option<&'a Column>>,
-    missing: HashSet<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'a> Header<'a> {
@@ -107,7 +107,7 @@ impl<'a> Header<'a> {
         }
         let there: HashSet<&str> = columns.iter().flatten().map(|column| column.name).collect();
         let missing = known.iter().filter(|column| column.required && !there.contains(column.name));
-        let missing: HashSet<&'static str> = missing.map(|column| column.name).collect();
+        let missing: Vec<&'static str> = missing.map(|column| column.name).collect();
         for name in &missing {
             wrong.push(bad(line, name, "this column is missing".to_owned()));
         }
@@ -138,7 +138,7 @@ impl<'a> Header<'a> {
     /// Faults of a row, less those that were told of the header (it may be none that is left), with what a spreadsheet may have done.
     fn explained(&self, faults: Vec<Fault>, cells: &BTreeMap<&str, (Kind, &str)>) -> Vec<Fault> {
         let of_header =
-            |fault: &Fault| fault.field.as_ref().is_some_and(|field| self.missing.contains(field.as_str()));
+            |fault: &Fault| fault.field.as_ref().is_some_and(|field| self.missing.contains(&field.as_str()));
         let mut told: Vec<Fault> = faults.into_iter().filter(|fault| !of_header(fault)).collect();
         for fault in &mut told {
             let cell = fault.field.as_deref().and_then(|field| cells.get(field));

@@ -102,6 +102,9 @@ fn write(transaction: &WriteTransaction, rows: &[Row]) -> Result<Added, Failure>
     if !stale.is_empty() {
         return Ok(Added::Stale(stale));
     }
+    // In the table's own order, each place is found beside the one before.
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     for Row { name, json, .. } in rows {
         table.insert(name.as_str(), json.as_slice())?;
     }
