@@ -57,12 +57,12 @@ impl Hasher {
     }
 
     /// Hashes many new passwords, several at a time, for one caller who can wait: whoever signs in meanwhile
-    /// waits for one of them at most, since the pool serves in order of arrival. `hashed` is told how many are done,
+    /// waits for one of them at most, since the pool serves in order of arrival. `go_on` is told how many are done,
     /// and says whether to go on; nothing comes back when it does not.
     pub async fn hash_all(
         &self,
         passwords: Vec<SecretString>,
-        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
     ) -> Result<Option<Vec<PasswordHash>>, HashError> {
         let jobs = passwords.into_iter().map(|password| {
             let at_work = Arc::clone(&self.at_work);
@@ -72,7 +72,7 @@ impl Hasher {
         let mut hashes = Vec::new();
         while let Some(hash) = jobs.next().await {
             hashes.push(hash?);
-            if !hashed(hashes.len()) {
+            if !go_on(hashes.len()) {
                 return Ok(None);
             }
         }
@@ -209,20 +209,19 @@ mod tests {
 
     #[tokio::test]
     async fn many_are_hashed_in_their_order_beside_those_who_sign_in() {
-        let hasher = Hasher::new(2, 1).expect("a hasher");
+        let pool = Hasher::new(2, 1).expect("a hasher");
         let passwords: Vec<SecretString> = (0..6).map(|n| format!("Tilleul-{n}").into()).collect();
         let done = AtomicUsize::new(0);
         let told = |count| {
             done.store(count, Ordering::Relaxed);
             true
         };
-        let (hashes, beside) =
-            tokio::join!(hasher.hash_all(passwords, &told), hasher.verify("x".into(), None));
+        let (hashes, beside) = tokio::join!(pool.hash_all(passwords, &told), pool.verify("x".into(), None));
         let hashes = hashes.expect("hashes").expect("all of them");
         assert_eq!(beside, Ok(false), "an import takes no sign-in's place");
         assert_eq!((hashes.len(), done.load(Ordering::Relaxed)), (6, 6));
         for (n, hash) in hashes.into_iter().enumerate() {
-            assert_eq!(hasher.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
+            assert_eq!(pool.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
         }
     }
 

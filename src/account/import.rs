@@ -97,14 +97,14 @@ impl Accounts {
                 plan.new.push(row);
                 continue;
             };
-            let changed = self.merge(account, row);
+            let changed = self.merge(&account, row);
             if changed.fields.is_empty() { plan.unchanged += 1 } else { plan.changed.push(changed) }
         }
         let mut gone: Vec<Account> = stored.into_values().collect();
         gone.sort_by(|one, other| one.identifiant.cmp(&other.identifiant));
         plan.gone = gone.iter().map(|account| account.identifiant.clone()).collect();
         if suspend_gone {
-            let open = gone.into_iter().filter(|account| account.status == Status::Active);
+            let open = gone.iter().filter(|account| account.status == Status::Active);
             let open: Vec<Changed> = open.map(suspended).collect();
             plan.suspended = open.len();
             plan.changed.extend(open);
@@ -112,14 +112,14 @@ impl Accounts {
         Ok(plan)
     }
 
-    /// Carries a plan out, all or nothing. `hashed` is told how many provisional passwords are
+    /// Carries a plan out, all or nothing. `go_on` is told how many provisional passwords are
     /// hashed, and says whether to go on: nothing is done for one who would not be shown them.
     pub async fn carry_out(
         &self,
         plan: Plan,
-        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
     ) -> Result<Imported, EnrolError> {
-        let enrolled = self.prepare(plan.new, hashed).await?;
+        let enrolled = self.prepare(plan.new, go_on).await?;
         let new: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
         let unsettled = plan.changed.iter().filter(|changed| changed.unsettles());
         let unsettled = unsettled.map(|changed| changed.account.identifiant.clone()).collect();
@@ -135,11 +135,11 @@ impl Accounts {
     pub(super) async fn prepare(
         &self,
         rows: Vec<AccountRow>,
-        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
     ) -> Result<Vec<Enrolled>, EnrolError> {
         let without = rows.iter().filter(|row| row.password.is_none());
         let made = without.map(|_| provisional_password()).collect::<Result<Vec<_>, _>>()?;
-        let hashes = self.hasher.hash_all(made.clone(), hashed).await?.ok_or(EnrolError::GivenUp)?;
+        let hashes = self.hasher.hash_all(made.clone(), go_on).await?.ok_or(EnrolError::GivenUp)?;
         let mut made = made.into_iter().zip(hashes);
         let now = self.clock.now();
         let enrol = |mut row: AccountRow| {
@@ -153,7 +153,7 @@ impl Accounts {
         Ok(rows.into_iter().filter_map(enrol).collect())
     }
 
-    fn merge(&self, stored: Account, mut row: AccountRow) -> Changed {
+    fn merge(&self, stored: &Account, mut row: AccountRow) -> Changed {
         let mut merged = stored.clone();
         let password = row.password.take().filter(|hash| *hash != stored.password_hash);
         let older = row.password_changed_at.map_or_else(
@@ -176,7 +176,7 @@ impl Accounts {
         merged.nom = row.nom.unwrap_or(merged.nom);
         merged.home_caf = row.home_caf.unwrap_or(merged.home_caf);
         merged.status = row.status.unwrap_or(merged.status);
-        Changed { fields: differences(&stored, &merged), account: merged }
+        Changed { fields: differences(stored, &merged), account: merged }
     }
 }
 
@@ -253,9 +253,9 @@ impl From<AccountRow> for NewAccount {
     }
 }
 
-fn suspended(account: Account) -> Changed {
+fn suspended(account: &Account) -> Changed {
     let closed = Account { status: Status::Suspended, ..account.clone() };
-    Changed { fields: differences(&account, &closed), account: closed }
+    Changed { fields: differences(account, &closed), account: closed }
 }
 
 fn distinct(mut cafs: Vec<CafCode>) -> Vec<CafCode> {

@@ -61,16 +61,13 @@ async fn carry_out(state: &State, plan: Plan, tell: &Teller) -> Result<Vec<Enrol
     if of == 0 {
         step(Stage::Writing, 0, all);
     }
-    let hashed = |done| {
-        if done < of {
-            step(Stage::Hashing, done, of)
-        } else {
-            step(Stage::Writing, 0, all)
-        }
+    let go_on = |hashed| {
+        let next = if hashed < of { (Stage::Hashing, hashed, of) } else { (Stage::Writing, 0, all) };
+        step(next.0, next.1, next.2);
         // Provisional passwords that nobody is there to be shown would be lost.
         !tell.is_closed()
     };
-    let imported = state.registry.import(plan, &hashed, &|done, of| step(Stage::Ending, done, of)).await?;
+    let imported = state.registry.import(plan, &go_on, &|done, of| step(Stage::Ending, done, of)).await?;
     Ok(imported)
 }
 

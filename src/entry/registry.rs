@@ -28,15 +28,15 @@ impl Registry {
     }
 
     /// Carries out what importing a file would do, all or nothing, and ends the sessions of accounts that
-    /// changed under them. `hashed` is told how many provisional passwords are hashed and says whether
+    /// changed under them. `go_on` is told how many provisional passwords are hashed and says whether
     /// to go on, `ended` is told how many accounts' sessions have ended, of how many.
     pub async fn import(
         &self,
         plan: Plan,
-        hashed: &(dyn Fn(usize) -> bool + Send + Sync),
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
         ended: &(dyn Fn(usize, usize) + Send + Sync),
     ) -> Result<Vec<Enrolled>, EnrolError> {
-        let imported = self.accounts.carry_out(plan, hashed).await?;
+        let imported = self.accounts.carry_out(plan, go_on).await?;
         let of = imported.unsettled.len();
         for (done, identifiant) in imported.unsettled.iter().enumerate() {
             ended(done, of);

@@ -227,13 +227,14 @@ on_each_store! {
     fn a_gateway_killed_in_the_middle_of_an_import_leaves_all_or_nothing(kind: Kind) {
         const ROWS: u64 = 4_000;
         let mut world = World::new(kind);
-        let file = many(ROWS as usize);
+        let file = many(ROWS);
         let mut outcomes = [0, 0];
         for round in 0..6 {
             let mut bytes = Client::new(world.gateway.admin).post("/v1/accounts/import").body("application/jsonl", file.as_bytes()).bytes();
             bytes.truncate(if round == 0 { bytes.len() / 2 } else { bytes.len() });
             let mut stream = crate::harness::client::connect(world.gateway.admin);
             std::io::Write::write_all(&mut stream, &bytes).unwrap();
+            // Each round dies a little later on the way; nothing is waited for.
             std::thread::sleep(std::time::Duration::from_millis(round * 90));
             world.gateway.kill();
             world.restart();
@@ -272,9 +273,9 @@ fn clear(gateway: &Gateway) {
 }
 
 /// So many accounts in JSON Lines.
-fn many(count: usize) -> String {
+fn many(count: u64) -> String {
     let one = account("u@esat.example", SIRET, &["921", "751"]).to_string();
-    let line = |n: usize| one.replace("u@esat.example", &format!("u{n}@esat{}.example", n % 1_500));
+    let line = |n: u64| one.replace("u@esat.example", &format!("u{n}@esat{}.example", n % 1_500));
     (0..count).map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -65,5 +65,5 @@ fn character(byte: u8) -> Option<char> {
 }
 
 fn line_of(bytes: &[u8], at: usize) -> u64 {
-    1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes[..at].split(|byte| *byte == b'\n').count() as u64
 }

@@ -74,7 +74,10 @@ pub(in crate::store) async fn accounts_are_added_and_replaced_together_or_not_at
     let taken = Added::Taken(vec![c.identifiant.clone()]);
     assert_eq!(write(&[d, c.clone()], &[b1.clone(), a]).await, taken);
     assert_eq!(accounts.list().await.expect("a list"), [a1.clone(), b1, c], "nothing was written");
-    assert_eq!(write(std::slice::from_ref(&a1), &[a1.clone()]).await, Added::Taken(vec![a1.identifiant]));
+    assert_eq!(
+        write(std::slice::from_ref(&a1), std::slice::from_ref(&a1)).await,
+        Added::Taken(vec![a1.identifiant])
+    );
 }
 
 pub(in crate::store) async fn many_rows_are_written_and_listed(store: Tested) {

@@ -114,7 +114,7 @@ impl Redis {
         loop {
             let mut page = ::redis::cmd("HSCAN");
             page.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
-            let (next, entries): (u64, Vec<(Vec<u8>, Vec<u8>)>) = self.query(&page).await?;
+            let (next, entries): (u64, HashMap<Vec<u8>, Vec<u8>>) = self.query(&page).await?;
             all.extend(entries);
             if next == 0 {
                 return Ok(all);
