@@ -20,6 +20,7 @@ use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
 use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::Portal;
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
@@ -258,8 +259,10 @@ impl Services {
             portal_prefix: config.portal.prefix.clone(),
             clock: clock.clone(),
         });
+        let parking = Arc::new(Parking::new(store.clone(), store.clone(), clock.clone()));
         let keys = Arc::clone(&signer);
-        let portal = Arc::new(Portal::new(config, desk, lost, keys, calendar, clock.clone()));
+        let portal =
+            Arc::new(Portal::new(config, desk, lost, Arc::clone(&parking), keys, calendar, clock.clone()));
         let registry =
             Arc::new(Registry { accounts, sessions: Arc::clone(&sessions), establishments: store.clone() });
         let shared = Arc::new(Shared {
@@ -269,6 +272,8 @@ impl Services {
             portal,
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
+            parking,
+            parking_cookie: ParkingCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
         Ok(Self { sessions, signer, registry, explainer, store: store.clone(), shared })

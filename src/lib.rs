@@ -29,17 +29,18 @@
 //! |---|---|---|
 //! | 7 | [`cli`] | the commands, one file a group |
 //! | 6 | [`app`] | builds the running program from a checked configuration; alone names concrete stores |
-//! | 5 | [`server`] | listeners, TLS, workers, drain |
+//! | 5 | [`server`] | listeners, TLS, workers, a strict look at HTTP/1.1 before hyper's, drain |
 //! |   | [`admin`] | the admin API; every command is one variant that API and CLI share |
-//! | 4 | [`gate`] | what a request passes, in order; the reception; the one place where an error becomes a response |
+//! | 4 | [`gate`] | what a request passes, in order; the reception; tunnels; the one place where an error becomes a response |
 //! | 3 | [`portal`] | the public endpoints, one action a file |
-//! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts |
+//! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts, WebSocket handshakes, the warning in pages |
 //! |   | [`store`] | Redis and embedded, under one contract suite |
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |
 //! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`) |
 //! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`) |
 //! |   | [`account`] | habilitations, signing in, passwords, lockout (imports `limits`) |
+//! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
@@ -75,6 +76,7 @@ pub mod forward;
 pub mod gate;
 pub mod limits;
 pub mod mail;
+pub mod parking;
 pub mod portal;
 pub mod server;
 pub mod session;

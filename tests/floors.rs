@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("demo", 3, &[]),
     ("mail", 3, &[]),
     ("entry", 2, &["account", "session", "establishment", "limits"]),
+    ("parking", 2, &["session", "limits"]),
     ("session", 2, &["account", "establishment"]),
     ("account", 2, &["limits"]),
     ("establishment", 2, &[]),

@@ -2,10 +2,12 @@
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::State;
+use crate::telemetry::metrics;
 
 /// `GET /livez`: the program answers.
 pub(super) async fn live() -> Response {
@@ -20,3 +22,17 @@ pub(super) fn ready(state: &State) -> Response {
     }
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unready", "reasons": reasons}))).into_response()
 }
+
+/// `GET /metrics`: what was counted, in the text format of `OpenMetrics`, which Prometheus reads.
+pub(super) fn metrics(state: &State, headers: &HeaderMap) -> Response {
+    let accepts = |accept: &HeaderValue| accept.as_bytes().starts_with(b"application/openmetrics-text");
+    let open = headers.get(ACCEPT).is_some_and(accepts);
+    match metrics::text((state.ready)().is_empty()) {
+        Ok(text) => ([(CONTENT_TYPE, if open { OPEN_METRICS } else { TEXT })], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What older readers call it; to them the few lines that are `OpenMetrics`' own are comments.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -35,6 +35,7 @@ pub fn router(state: State) -> Router {
     let others = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
+        .route("/metrics", get(metrics))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
@@ -93,6 +94,10 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
     let delete =
         |state: Gateway, Path(name): Path<String>| run(state, named(&name).map(Command::DeleteAccount));
     get(show).delete(delete)
+}
+
+async fn metrics(Shared(state): Gateway, headers: HeaderMap) -> Response {
+    health::metrics(&state, &headers)
 }
 
 async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {

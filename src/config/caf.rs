@@ -22,6 +22,8 @@ pub struct Caf {
     pub contact: String,
     /// The instances of its backend; at least one.
     pub backends: Vec<BackendAddress>,
+    /// Whether its pages get the session's warning.
+    pub inject: bool,
 }
 
 /// Where an instance of a backend listens.
@@ -45,6 +47,7 @@ pub(super) static CAF: Section = Section {
             "backends",
             "The instances of its backend: http://host:port each.",
         ),
+        Key::default::<bool>("inject", "true", "Whether its pages get the session's warning."),
     ],
 };
 
@@ -90,7 +93,10 @@ fn read_caf(part: &Part<'_>) -> (Option<CafCode>, Option<Caf>) {
             }
         }
     }
-    let caf = || Some(Caf { code: code?, name: name?.0, contact: contact?.0, backends: backends? });
+    let inject = part.read("inject");
+    let caf = || {
+        Some(Caf { code: code?, name: name?.0, contact: contact?.0, backends: backends?, inject: inject? })
+    };
     (code, caf())
 }
 

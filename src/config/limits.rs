@@ -21,6 +21,8 @@ pub struct Limits {
     pub login_per_client: Rate,
     /// Largest request body forwarded, in bytes.
     pub body: u64,
+    /// WebSockets that one session may have open at once, at each replica.
+    pub tunnels_per_session: usize,
 }
 
 /// So many per period, and so many at once after a quiet time.
@@ -38,7 +40,10 @@ pub(super) static LIMITS: Section = Section {
     name: "limits",
     many: false,
     help: "How much one client may ask.",
-    keys: &[Key::default::<Size>("body", "25MiB", "Largest request body that is forwarded.")],
+    keys: &[
+        Key::default::<Size>("body", "25MiB", "Largest request body that is forwarded."),
+        Key::default::<Tunnels>("tunnels_per_session", "8", "WebSockets of one session open at once."),
+    ],
 };
 
 pub(super) static PER_CLIENT: Section = Section {
@@ -76,7 +81,8 @@ const BURST_HELP: &str = "How many at once after a quiet time.";
 
 impl Limits {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
-        let body = reader.part(&LIMITS).read::<Size>("body");
+        let part = reader.part(&LIMITS);
+        let (body, tunnels) = (part.read::<Size>("body"), part.read::<Tunnels>("tunnels_per_session"));
         let (per_client, per_session) = (read_rate(reader, &PER_CLIENT), read_rate(reader, &PER_SESSION));
         let login_per_client = read_rate(reader, &LOGIN_PER_CLIENT);
         Some(Self {
@@ -84,6 +90,7 @@ impl Limits {
             per_session: per_session?,
             login_per_client: login_per_client?,
             body: body?.0,
+            tunnels_per_session: tunnels?.size(),
         })
     }
 }
@@ -95,6 +102,7 @@ fn read_rate(reader: &Reader<'_>, section: &'static Section) -> Option<Rate> {
     Some(Rate { count: pace.count, period: pace.period, burst: NonZeroU32::new(burst?.0)? })
 }
 
+type Tunnels = Count<0, 10_000>;
 type Burst = Count<1, 1_000_000>;
 
 /// `100/s`

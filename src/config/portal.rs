@@ -14,6 +14,8 @@ pub struct Portal {
     pub pages: Pages,
     /// Where the endpoints live: `/portail`, with no slash at the end.
     pub prefix: String,
+    /// Whether the Cafs' pages get the session's warning.
+    pub inject: bool,
 }
 
 /// Who shows pages to browsers.
@@ -39,6 +41,11 @@ pub(super) static PORTAL: Section = Section {
             "/portail",
             "Where the endpoints live; backends never see these paths.",
         ),
+        Key::default::<bool>(
+            "inject",
+            "true",
+            "Whether the Cafs' pages get a script that warns before the session ends.",
+        ),
         Key::optional::<SignInUrl>(
             "sign_in_url",
             "With pages = \"off\": where browsers are sent to sign in.",
@@ -51,6 +58,7 @@ impl Portal {
         let part = reader.part(&PORTAL);
         let pages = part.read::<Shown>("pages");
         let prefix = part.read::<Prefix>("prefix");
+        let inject = part.read("inject");
         let sign_in_url = part.read::<SignInUrl>("sign_in_url");
         let pages = match pages? {
             Shown::BuiltIn => {
@@ -69,7 +77,7 @@ impl Portal {
                 Pages::Off { sign_in_url: sign_in_url?.0 }
             }
         };
-        Some(Self { pages, prefix: prefix?.0 })
+        Some(Self { pages, prefix: prefix?.0, inject: inject? })
     }
 }
 

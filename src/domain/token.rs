@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::{digest, hkdf, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -34,6 +34,22 @@ impl Token {
         let mut bits = Zeroizing::new([0; 32]);
         let written = URL_SAFE_NO_PAD.decode_slice(text, bits.as_mut()).ok()?;
         (written == 32).then_some(Self(bits))
+    }
+
+    /// A token of bits that were made from another's.
+    pub fn from_bits(bits: Zeroizing<[u8; 32]>) -> Self {
+        Self(bits)
+    }
+
+    /// Bits that only its holder can make, for one purpose alone (HKDF-SHA256, RFC 5869).
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut bits = Zeroizing::new([0; 32]);
+        let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(self.0.as_ref());
+        let purpose = [purpose.as_bytes()];
+        // 32 bytes can always be made of SHA-256, whatever the purpose.
+        let made = secret.expand(&purpose, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(bits.as_mut()));
+        debug_assert!(made.is_ok());
+        bits
     }
 
     /// The token as text.

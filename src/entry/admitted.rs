@@ -120,6 +120,16 @@ impl<B> AdmittedRequest<B> {
         self.permit.caf()
     }
 
+    /// Whether the client used TLS.
+    pub fn is_https(&self) -> bool {
+        self.provenance.https
+    }
+
+    /// The request, before it leaves.
+    pub fn request_mut(&mut self) -> &mut Request<B> {
+        &mut self.request
+    }
+
     /// The permit, the request, and where it comes from.
     pub fn into_parts(self) -> (Admitted, Request<B>, Provenance) {
         (self.permit, self.request, self.provenance)

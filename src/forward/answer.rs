@@ -15,6 +15,22 @@ pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Ve
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
     }
+    edit(head, caf, tag, scratch)
+}
+
+/// The same for the head of a switch that was asked for: no body follows it.
+pub(super) fn accept_switch(
+    head: &mut Parts,
+    caf: CafCode,
+    tag: &Tag,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    edit(head, caf, tag, scratch)?;
+    head.headers.remove(CONTENT_LENGTH);
+    Ok(())
+}
+
+fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Result<(), Reason> {
     let headers = &mut head.headers;
     let survey = Survey::of(headers);
     if survey.caf_code && names_another(headers, caf) {

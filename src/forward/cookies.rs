@@ -3,7 +3,7 @@
 //! Browsers know one host, this gateway; so what a backend sets is renamed with its Caf's tag on the way
 //! out (`NAME` becomes `octroi-921-NAME`, `__Host-NAME` becomes `__Host-octroi-921-NAME`, since browsers
 //! give the prefix a meaning) and named back on the way in. A tagged name can never be the gateway's own
-//! (`octroi`, `__Host-octroi`), so no backend can set that one.
+//! (`octroi`, `octroi-attente`, with `__Host-` or without), so no backend can set that one.
 
 use http::header::{COOKIE, Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -15,6 +15,8 @@ use crate::domain::CafCode;
 pub(super) struct Tag(Vec<u8>);
 
 const MARK: &[u8] = b"octroi";
+/// The gateway's other cookie: the secret of a form that waits (`parking`).
+const PARKED: &[u8] = b"octroi-attente";
 
 /// Whose a cookie is, by its name in the browser.
 enum Owner<'a> {
@@ -114,6 +116,9 @@ impl Tag {
         let (prefix, rest) = split_prefix(name);
         if !rest.get(..MARK.len()).is_some_and(|start| start.eq_ignore_ascii_case(MARK)) {
             return Owner::Nobody;
+        }
+        if rest.eq_ignore_ascii_case(PARKED) {
+            return Owner::Gateway;
         }
         match rest.strip_prefix(self.0.as_slice()) {
             Some(own) if own.is_empty() || is_reserved(split_prefix(own).1) => Owner::OtherCaf,

@@ -54,6 +54,25 @@ pub enum Reason {
     BadRequest(&'static str),
 }
 
+impl Reason {
+    /// Its name in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoBackend => "no-backend",
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::FirstByteTimeout => "first-byte-timeout",
+            Self::IdleTimeout => "idle-timeout",
+            Self::Broken(_) => "broken",
+            Self::BadAnswer(_) => "bad-answer",
+            Self::WrongCaf => "wrong-caf",
+            Self::ClientBody => "client-body",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BadRequest(_) => "bad-request",
+        }
+    }
+}
+
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

@@ -5,8 +5,8 @@
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
 //! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
-//! back, `body` carries the answer's body and gives the connection back. The backend is looked up
-//! by the permit alone.
+//! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
+//! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
 
 mod answer;
 mod backend;
@@ -14,14 +14,18 @@ mod body;
 mod cookies;
 mod error;
 mod headers;
+mod inject;
+mod interim;
 mod names;
 mod pool;
+mod switch;
 mod upload;
 mod wire;
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +37,7 @@ use hyper::body::Incoming;
 
 use self::backend::Backend;
 use self::body::Hold;
+use self::inject::Injector;
 use self::upload::Upload;
 use crate::config::{self, Config};
 use crate::domain::CafCode;
@@ -40,6 +45,9 @@ use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::inject::AnswerBody;
+pub use self::interim::Teller;
+pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
@@ -53,6 +61,7 @@ struct Inner<B> {
     backends: Vec<Backend<B>>,
     max_body: u64,
     idle_timeout: Duration,
+    injector: Injector,
     /// Never held across an await.
     desk: RefCell<headers::Desk>,
 }
@@ -60,14 +69,14 @@ struct Inner<B> {
 impl<B> Forwarder<B> {
     /// A worker's forwarder, without any connection yet.
     pub fn new(config: &Config) -> Self {
-        Self::with(&config.cafs, &config.backend, config.limits.body)
+        Self::with(&config.cafs, &config.backend, config.limits.body, Injector::new(config))
     }
 
-    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64) -> Self {
+    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64, injector: Injector) -> Self {
         let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
         backends.sort_by_key(|backend| backend.caf);
         let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, desk: RefCell::default() }))
+        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, desk: RefCell::default() }))
     }
 }
 
@@ -82,8 +91,17 @@ where
     pub fn forward(
         &self,
         admitted: AdmittedRequest<B>,
-    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
-        self.0.forward(admitted)
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
+        self.0.forward(admitted, None)
+    }
+
+    /// The same, with someone who takes interim answers (1xx) to the client.
+    pub fn forward_telling(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
+        self.0.forward(admitted, teller)
     }
 }
 
@@ -96,22 +114,29 @@ where
     /// every step.
     fn forward(
         &self,
-        admitted: AdmittedRequest<B>,
-    ) -> impl Future<Output = Result<Response<BackendBody<B>>, Error>> {
+        mut admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Error>> {
         let caf = admitted.caf();
-        let prepared = self.prepare(admitted);
+        let wish = self.injector.ask(&mut admitted);
+        let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
             let (backend, request) = prepared.map_err(blame)?;
             let upload = request.body().progress();
             let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
             let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
-            self.give_out(backend, answer, hold).map_err(blame)
+            let answer = self.give_out(backend, answer, hold).map_err(blame)?;
+            Ok(self.injector.dress(answer, wish))
         }
     }
 
     /// What is sent, and to whom: nothing of it looks at where the client wanted to go.
-    fn prepare(&self, admitted: AdmittedRequest<B>) -> Result<(&Backend<B>, Prepared<B>), Reason> {
+    fn prepare(
+        &self,
+        admitted: AdmittedRequest<B>,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> Result<(&Backend<B>, Prepared<B>), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
@@ -119,13 +144,10 @@ where
         let desk = &mut self.desk.borrow_mut();
         headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
-        if request
-            .headers()
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        {
-            upload::hold(&mut request);
-        }
+        let expects = request.headers().get(EXPECT);
+        let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let opening = if expects { upload::hold(&mut request) } else { None };
+        interim::listen(&mut request, opening, teller);
         Ok((backend, request))
     }
 
@@ -160,7 +182,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<BackendBody<B>>;
+    type Response = Response<AnswerBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 
@@ -171,7 +193,7 @@ where
     /// As [`forward`](Forwarder::forward), which costs an allocation less.
     fn call(&mut self, admitted: AdmittedRequest<B>) -> Self::Future {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.forward(admitted).await })
+        Box::pin(async move { inner.forward(admitted, None).await })
     }
 }
 

@@ -159,7 +159,7 @@ where
         stream.set_nodelay(true).map_err(Reason::Connect)?;
         let (sender, connection) = handshake(Wire::new(stream)).await.map_err(Reason::Broken)?;
         // What fails is told to the request under way; on an unused connection it concerns nobody.
-        let task = tokio::task::spawn_local(async move { drop(connection.await) });
+        let task = tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
         let timer = Box::pin(sleep(limit));
         Ok(Lease { seat: self, connection: Connection { sender, timer, task, idle_since: Instant::now() } })
     }

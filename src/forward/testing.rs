@@ -16,12 +16,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BackendBody, BoxError, Error, Forwarder};
+use super::inject::Injector;
+use super::{AnswerBody, BoxError, Error, Forwarder};
 use crate::config;
 use crate::entry::{Admitted, AdmittedRequest, Papers, Provenance};
 
 pub(super) type TestBody = UnsyncBoxBody<Bytes, BoxError>;
-pub(super) type Answer = Response<BackendBody<TestBody>>;
+pub(super) type Answer = Response<AnswerBody<TestBody>>;
 
 /// Runs a test where the forwarder's tasks can be spawned, and not for ever.
 pub(super) fn run(test: impl Future<Output = ()>) {
@@ -110,8 +111,9 @@ pub(super) fn over<B>(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend
             .iter()
             .map(|address| config::BackendAddress { host: address.ip().to_string(), port: address.port() })
             .collect(),
+        inject: true,
     };
-    Forwarder::with(&cafs.iter().map(caf).collect::<Vec<_>>(), timeouts, 1_000)
+    Forwarder::with(&cafs.iter().map(caf).collect::<Vec<_>>(), timeouts, 1_000, Injector::default())
 }
 
 impl Forwarder<TestBody> {

@@ -85,20 +85,16 @@ impl<B> Upload<B> {
     }
 }
 
-/// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too.
-pub(super) fn hold<B>(request: &mut Request<Upload<B>>) {
-    let opening = Arc::new(Opening::default());
+/// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is
+/// returned is opened.
+pub(super) fn hold<B>(request: &mut Request<Upload<B>>) -> Option<Arc<Opening>> {
     let upload = request.body_mut();
-    if let Some(progress) = &upload.progress {
-        progress.stage.set(Stage::Held);
-        let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
-        upload.gate = Some(Gate { opening: Arc::clone(&opening), patience });
-        hyper::ext::on_informational(request, move |answer| {
-            if answer.status() == http::StatusCode::CONTINUE {
-                opening.open();
-            }
-        });
-    }
+    let progress = upload.progress.as_ref()?;
+    progress.stage.set(Stage::Held);
+    let opening = Arc::new(Opening::default());
+    let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
+    upload.gate = Some(Gate { opening: Arc::clone(&opening), patience });
+    Some(opening)
 }
 
 impl<B> Body for Upload<B>
@@ -201,7 +197,7 @@ struct Gate {
 
 /// Opened by the connection's task; hyper asks for what could be shared between threads.
 #[derive(Default)]
-struct Opening {
+pub(super) struct Opening {
     is_open: AtomicBool,
     waiting: AtomicWaker,
 }
@@ -217,7 +213,7 @@ impl Gate {
 }
 
 impl Opening {
-    fn open(&self) {
+    pub(super) fn open(&self) {
         self.is_open.store(true, Ordering::Release);
         self.waiting.wake();
     }

@@ -6,15 +6,56 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
+use hyper::body::Incoming;
 
-use crate::forward::{BackendBody, BoxError};
+use super::tunnel::EventStream;
+use crate::forward::{AnswerBody, BoxError};
+
+/// A request's body on its way to a backend: the client's as it comes, or a form that was kept.
+pub enum Sent {
+    /// What the client sends.
+    Client(Incoming),
+    /// What is there already.
+    Kept(Full<Bytes>),
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Kept(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Kept(bytes) => bytes.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Kept(bytes) => bytes.size_hint(),
+        }
+    }
+}
 
 /// A response's body.
 pub enum Body {
     /// A page, a state or a problem.
     Own(Full<Bytes>),
     /// What a backend sends.
-    Backend(BackendBody),
+    Backend(AnswerBody<Sent>),
+    /// What a backend sends for as long as the session lives.
+    Events(Box<EventStream>),
 }
 
 impl From<Full<Bytes>> for Body {
@@ -23,8 +64,8 @@ impl From<Full<Bytes>> for Body {
     }
 }
 
-impl From<BackendBody> for Body {
-    fn from(stream: BackendBody) -> Self {
+impl From<AnswerBody<Sent>> for Body {
+    fn from(stream: AnswerBody<Sent>) -> Self {
         Self::Backend(stream)
     }
 }
@@ -40,6 +81,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Own(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
             Self::Backend(stream) => Pin::new(stream).poll_frame(context),
+            Self::Events(stream) => Pin::new(stream).poll_frame(context),
         }
     }
 
@@ -47,6 +89,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.is_end_stream(),
             Self::Backend(stream) => stream.is_end_stream(),
+            Self::Events(stream) => stream.is_end_stream(),
         }
     }
 
@@ -54,6 +97,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.size_hint(),
             Self::Backend(stream) => stream.size_hint(),
+            Self::Events(stream) => stream.size_hint(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One reading of a request: its path, its host, its method.
 
 use http::header::HOST;
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 
+use super::tunnel;
 use crate::domain::{InvalidPath, NormalPath};
 
 /// Why a request is refused before it means anything. Whose fault: the client's; trying again is useless.
@@ -14,23 +15,46 @@ pub enum Malformed {
     /// No `Host`, several, or one that is no host (RFC 9112 section 3.2).
     #[error("host: none, several, or not a host name")]
     Host,
-    /// `CONNECT` or `TRACE`.
+    /// The head, or the chunks after it, can be read in two ways, or in none (RFC 9112).
+    #[error("head: {0}")]
+    Head(&'static str),
+    /// The target is too long.
+    #[error("head: the target is too long")]
+    TargetTooLong,
+    /// The head is too long, or has too many fields.
+    #[error("head: too long")]
+    HeadTooLarge,
+    /// `CONNECT` (but for a WebSocket over HTTP/2) or `TRACE`.
     #[error("method: not served here")]
     Method,
 }
 
-/// Reads the path that decisions are made on, and refuses what could be read in two ways.
-pub(super) fn read<B>(request: &Request<B>) -> Result<NormalPath, Malformed> {
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+/// Reads the path that decisions are made on, and refuses what could be read in two ways; `None` where the request
+/// is about the server as a whole (`OPTIONS *`, RFC 9110 section 9.3.7).
+pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malformed> {
+    let is_tunnel = *request.method() == Method::CONNECT && !tunnel::is_extended_connect(request);
+    if is_tunnel || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
+    if request.version() == Version::HTTP_2 && request.headers().values().any(is_padded) {
+        return Err(Malformed::Head("a value with blanks around it"));
+    }
     check_host(request)?;
-    Ok(NormalPath::parse(request.uri().path())?)
+    if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        return Ok(None);
+    }
+    Ok(Some(NormalPath::parse(request.uri().path())?))
+}
+
+/// RFC 9113 section 8.2.1: HTTP/1.1, in which the request is forwarded, would read such a value without the blanks.
+fn is_padded(value: &HeaderValue) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
 }
 
 /// The host is said once or, by `Host` and by the target's authority, twice alike.
 fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
-    let mut hosts = request.headers().get_all(HOST).iter().map(http::HeaderValue::as_bytes);
+    let mut hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
     let (first, second) = (hosts.next(), hosts.next());
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = match (first, authority) {
@@ -52,7 +76,7 @@ fn is_host(host: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn get(uri: &str, hosts: &[&str]) -> Result<NormalPath, Malformed> {
+    fn get(uri: &str, hosts: &[&str]) -> Result<Option<NormalPath>, Malformed> {
         let mut request = Request::builder().uri(uri);
         for host in hosts {
             request = request.header(HOST, *host);
@@ -101,5 +125,7 @@ mod tests {
     #[test]
     fn the_whole_server_is_no_path() {
         assert_eq!(get("*", &["a"]), Err(Malformed::Path(InvalidPath::NotAbsolute)));
+        let options = Request::options("*").header(HOST, "a").body(()).expect("a request");
+        assert_eq!(read(&options), Ok(None));
     }
 }

@@ -14,30 +14,38 @@ mod body;
 mod client;
 mod framing;
 mod ids;
+mod link;
+mod options;
 mod origin;
+mod parked;
 mod problem;
 mod reception;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub use body::Body;
+pub use body::{Body, Sent};
 pub use client::Peer;
 pub use framing::Malformed;
+pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
+pub use tunnel::{EventStream, Tunnels};
 
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::Forwarder;
 use crate::limits::{ClientKey, RateLimiter};
+use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
+use crate::telemetry::metrics::{self, Counts};
 use crate::telemetry::{self, Access};
 use ids::Ids;
 
@@ -55,6 +63,10 @@ pub struct Shared {
     pub limits: Limits,
     /// The session's cookie.
     pub cookie: SessionCookie,
+    /// Forms that wait for their session.
+    pub parking: Arc<Parking>,
+    /// Their cookie.
+    pub parking_cookie: ParkingCookie,
     /// What lines are dated by: the system's time, also in a rehearsal.
     pub clock: Clock,
 }
@@ -65,6 +77,7 @@ pub struct Limits {
     client: RateLimiter<ClientKey>,
     session: RateLimiter<SessionId>,
     login: RateLimiter<ClientKey>,
+    tunnels: Arc<tunnel::Seats>,
 }
 
 impl Limits {
@@ -77,6 +90,7 @@ impl Limits {
             client: of(limits.per_client),
             session: of(limits.per_session),
             login: of(limits.login_per_client),
+            tunnels: Gate::seats(limits),
         }
     }
 }
@@ -84,74 +98,123 @@ impl Limits {
 /// A worker's gate, with its own connections to the backends.
 pub struct Gate {
     shared: Arc<Shared>,
-    forwarder: Forwarder,
+    forwarder: Forwarder<Sent>,
+    tunnels: Tunnels,
+    counts: Arc<Counts>,
     ids: Ids,
 }
 
 /// A request at the gate, as far as it has come. Boxed: it is handed on at every step, and moving it costs more
 /// than its place.
 struct Arrival {
-    request: Request<Incoming>,
+    request: Request<Sent>,
     provenance: Provenance,
     path: NormalPath,
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// The connection, where something can be told on it before the answer, or instead of one.
+    connection: Option<Arc<Link>>,
 }
 
 impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
         let forwarder = Forwarder::new(&shared.config);
-        Self { shared, forwarder, ids: Ids::new() }
+        let counts = metrics::worker(shared.config.cafs.iter().map(|caf| caf.code).collect());
+        Self { shared, forwarder, tunnels: Tunnels::new(), counts, ids: Ids::new() }
     }
 
     /// Answers a request, whatever it is, and logs its line.
-    pub async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Result<Response<Body>, Infallible> {
+    pub async fn pass(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
         let request_id = provenance.request_id.clone();
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let version = request.version();
+        let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
         let mut line = Line::default();
-        let answer = match self.arrive(request, provenance) {
-            Ok(arrival) => self.admit(arrival, &mut line).await,
+        let answer = match self.arrive(request, provenance, connection) {
+            Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
+            Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
         let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
-                let code = problem.code();
-                (problem.respond(tongue.rendering(), id, &self.shared.portal).map(Body::from), Some(code))
+                let (code, closes) = (problem.code(), problem.closes());
+                let response = problem.respond(tongue.rendering(), id, &self.shared.portal);
+                let mut response = response.map(Body::from);
+                if closes && version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (response, Some(code))
             }
         };
+        if let (true, Some(connection)) = (may_switch, connection) {
+            connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        let (status, time) = (response.status().as_u16(), began.elapsed());
+        self.counts.answered(line.etat, line.caf, status, time);
+        if let Some(code) = code {
+            metrics::problem(code);
+        }
         if telemetry::is_recorded() {
+            let is_refused = method.as_str() == STAND_IN_METHOD;
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
                 id,
-                method: method.as_str(),
-                path: uri.path(),
+                method: if is_refused { "-" } else { method.as_str() },
+                path: if is_refused { "-" } else { uri.path() },
                 etat: line.etat,
                 caf: line.caf,
-                status: response.status().as_u16(),
+                status,
                 code,
-                time: began.elapsed(),
+                time,
             });
         }
         Ok(response)
     }
 
-    /// The way of a request, in order: what needs to know of no session.
-    fn arrive(&self, request: Request<Incoming>, provenance: Provenance) -> Result<Box<Arrival>, Problem> {
+    /// The way of a request, in order: what needs to know of no session. `None` where it asks about the server.
+    fn arrive(
+        &self,
+        request: Request<Incoming>,
+        provenance: Provenance,
+        connection: Option<&Arc<Link>>,
+    ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
+        if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+            shared.limits.client.check(&ClientKey::from(provenance.client))?;
+            let why = connection.refusal();
+            tracing::debug!(id = ?provenance.request_id, %why, "refused before it was a request");
+            return Err(why.into());
+        }
         let path = framing::read(&request)?;
         if origin::is_foreign(&request, shared.config.server.public_url.as_ref(), provenance.https) {
             return Err(Problem::foreign_origin());
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        Ok(Box::new(Arrival { request, provenance, path, client, session: None, shown_dead: false }))
+        let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        let request = request.map(Sent::Client);
+        let arrival = |path| Arrival {
+            request,
+            provenance,
+            path,
+            client,
+            session: None,
+            shown_dead: false,
+            connection,
+        };
+        Ok(path.map(|path| Box::new(arrival(path))))
     }
 
     /// The rest of its way.

@@ -6,12 +6,15 @@
 use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method, Request};
 
+use super::tunnel;
 use crate::config::Origin;
 
 /// Whether an unsafe method (RFC 9110 section 9.2.1) is sent from another origin than this one, which clients
-/// reach over TLS if `https`: a page that came in the clear may be anybody's.
+/// reach over TLS if `https`: a page that came in the clear may be anybody's. A WebSocket's handshake is a `GET`, and
+/// what it opens is as unsafe as any method.
 pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>, https: bool) -> bool {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if is_safe && !tunnel::asks_to_switch(request) {
         return false;
     }
     let headers = request.headers();

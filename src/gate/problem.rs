@@ -10,10 +10,12 @@ mod wording;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LANGUAGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_LANGUAGE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
+
+pub(super) use sources::METHODS;
 
 use crate::portal::{Complaint, Page, Portal, Rendering, french};
 
@@ -30,10 +32,12 @@ struct Inner {
     points: Vec<String>,
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
+    cookie: Option<HeaderValue>,
     extra: Map<String, Value>,
     suite: Option<String>,
     form: Option<Box<Page>>,
     field: Option<&'static str>,
+    closes: bool,
 }
 
 impl Problem {
@@ -47,6 +51,18 @@ impl Problem {
         self.0.status
     }
 
+    /// Whether nothing more is to be read on the connection: where this request ends may be in doubt too.
+    pub fn closes(&self) -> bool {
+        self.0.closes
+    }
+
+    /// The last answer on its connection.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.0.closes = true;
+        self
+    }
+
     /// With the page to go to.
     #[must_use]
     pub fn leading_to(mut self, page: &str) -> Self {
@@ -54,14 +70,23 @@ impl Problem {
         self
     }
 
+    /// With a cookie to be kept.
+    #[must_use]
+    pub fn setting(mut self, cookie: HeaderValue) -> Self {
+        self.0.cookie = Some(cookie);
+        self
+    }
+
     /// The response: the form that was refused or a page to a browser, `application/problem+json` to others.
     pub fn respond(self, wanted: Rendering, request_id: &str, portal: &Portal) -> Response<Full<Bytes>> {
         let (status, allow, retry_after) = (self.0.status, self.0.allow, self.0.retry_after);
+        let cookie = self.0.cookie.clone();
         let mut response = match portal.tongue(wanted) {
             Rendering::Json => portal.own(status, "application/problem+json", self.json(request_id)),
             Rendering::Page => self.page(request_id, portal),
         };
         tell(response.headers_mut(), status, allow, retry_after);
+        response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
         response
     }
 

@@ -4,46 +4,57 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 
-use super::{Arrival, Body, Gate, Problem, Stage};
+use super::tunnel::{self, Cause, EventStream, Life};
+use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
+use crate::forward::{self, AnswerBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::Session;
+use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
-    pub(super) async fn receive(&self, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let request = &arrival.request;
+    pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
-            (Some(Stage::Ready(ready)), Route::Outside) => {
-                let caf = ready.caf();
-                self.forward(caf, arrival).await
+            (Some(Stage::Ready(_)), Route::Outside) if options::ends_here(&mut arrival.request) => {
+                Ok(options::answer())
+            }
+            (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(&arrival.request) {
+                Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
+                None if tunnel::is_handshake(&arrival.request) => {
+                    Box::pin(self.switch(ready.caf(), arrival)).await
+                }
+                None => self.forward(ready.caf(), arrival).await,
+            },
+            (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
+                Err(Box::pin(self.park(arrival)).await)
             }
             (None, _) => {
                 let problem =
                     if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
-                self.turn(request, None, problem)
+                self.turn(&arrival.request, None, problem)
             }
             (Some(stage @ Stage::MustChangePassword(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_change_password())
+                self.turn(&arrival.request, Some(stage), Problem::must_change_password())
             }
             (Some(stage @ Stage::MustChooseCaf(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_choose_caf())
+                self.turn(&arrival.request, Some(stage), Problem::must_choose_caf())
             }
             (Some(stage @ Stage::MustIdentifyEstablishment(_)), _) => {
-                self.turn(request, Some(stage), Problem::must_identify_establishment())
+                self.turn(&arrival.request, Some(stage), Problem::must_identify_establishment())
             }
             (Some(stage @ Stage::Ready(_)), Route::Action(_)) => {
-                self.turn(request, Some(stage), Problem::not_found())
+                self.turn(&arrival.request, Some(stage), Problem::not_found())
             }
         }
     }
@@ -60,42 +71,70 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
-        let visit = Visit { session, shown_dead, place, rendering };
+        let parked = self.shared.parking_cookie.read(request.headers());
+        let visit = Visit { session, shown_dead, parked, place, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
-    async fn forward(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let admitted = self.permit(caf, arrival)?;
-        match self.forwarder.forward(admitted).await {
-            Ok(response) => Ok(response.map(Body::from)),
-            Err(error) => {
-                tracing::warn!(%caf, %error, "a backend did not answer");
-                Err(Problem::of_backend(&error, &self.shared.config))
-            }
+    pub(super) async fn forward(
+        &self,
+        caf: CafCode,
+        mut arrival: Box<Arrival>,
+    ) -> Result<Response<Body>, Problem> {
+        let teller = arrival.connection.take().map(|connection| connection as Arc<dyn Teller>);
+        let (admitted, cause) = self.permit(caf, arrival)?;
+        match self.forwarder.forward_telling(admitted, teller).await {
+            Ok(response) => Ok(self.carry(response, cause)),
+            Err(error) => Err(self.blame(caf, &error)),
         }
     }
 
-    fn permit(&self, caf: CafCode, arrival: Box<Arrival>) -> Result<AdmittedRequest<Incoming>, Problem> {
-        let Some(session) = &arrival.session else { return Err(Problem::no_session()) };
+    /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
+    pub(super) fn carry(&self, response: Response<AnswerBody<Sent>>, cause: Cause) -> Response<Body> {
+        if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
+            return response.map(Body::from);
+        }
+        let life = Life::new(&self.shared, cause);
+        response.map(|stream| Body::Events(Box::new(EventStream::new(stream, life))))
+    }
+
+    /// What a backend's failure is to the client, and its line for the operator.
+    pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
+        tracing::warn!(%caf, %error, "a backend did not answer");
+        metrics::backend_error(caf, error.reason().name());
+        Problem::of_backend(error, &self.shared.config)
+    }
+
+    pub(super) fn permit(
+        &self,
+        caf: CafCode,
+        arrival: Box<Arrival>,
+    ) -> Result<(AdmittedRequest<Sent>, Cause), Problem> {
+        let Some(session) = arrival.session else { return Err(Problem::no_session()) };
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();
         if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
             return Err(Problem::other_caf(self.shared.config.caf(caf)));
         }
-        let permit = self.shared.gatekeeper.admit(session, &arrival.path)?;
-        self.act(session, headers, &arrival.path);
-        Ok(permit.escort(arrival.request, arrival.provenance))
+        let permit = self.shared.gatekeeper.admit(&session, &arrival.path)?;
+        self.act(&session, headers, &arrival.path);
+        let cause = Cause { session, path: arrival.path };
+        Ok((permit.escort(arrival.request, arrival.provenance), cause))
     }
 
     /// Idle time is back to full, unless it is a page that asks by itself (rule 6).
     fn act(&self, session: &Arc<Session>, headers: &HeaderMap, path: &NormalPath) {
-        let passive = &self.shared.config.session.passive_paths;
-        if !is_sub_resource(headers) && !passive.iter().any(|prefix| path.is_under(prefix)) {
+        if !is_sub_resource(headers) && !self.is_passive(path) {
             self.shared.sessions.act(session);
         }
+    }
+
+    /// Whether pages poll there by themselves.
+    pub(super) fn is_passive(&self, path: &NormalPath) -> bool {
+        self.shared.config.session.passive_paths.iter().any(|prefix| path.is_under(prefix))
     }
 
     /// A person is led to the page that their state calls for; a program is told the problem.

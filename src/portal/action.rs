@@ -23,6 +23,8 @@ pub enum Action {
     Leave,
     /// `/deconnexion`: ending the session.
     SignOut,
+    /// `/declaration-en-attente`: a form that was posted after its session had ended.
+    Parked,
     /// `/session`: the state.
     Session,
     /// `/session/continuer`: idle time back to full.
@@ -31,6 +33,8 @@ pub enum Action {
     Jwks,
     /// `/style.css`: the pages' looks.
     Stylesheet,
+    /// `/session.js`: the warning before a session ends.
+    Script,
 }
 
 /// What a path means to the portal.
@@ -56,10 +60,12 @@ impl Action {
             "/etablissement" => Self::Establishment,
             "/quitter" => Self::Leave,
             "/deconnexion" => Self::SignOut,
+            "/declaration-en-attente" => Self::Parked,
             "/session" => Self::Session,
             "/session/continuer" => Self::Continue,
             "/.well-known/jwks.json" => Self::Jwks,
             "/style.css" => Self::Stylesheet,
+            "/session.js" => Self::Script,
             _ => return None,
         })
     }
@@ -79,22 +85,26 @@ impl Action {
             | Self::Reset
             | Self::Caf
             | Self::Establishment
+            | Self::Parked
             | Self::Leave => "GET, HEAD, POST",
             Self::SignOut | Self::Continue => "POST",
-            Self::Session | Self::Jwks | Self::Stylesheet => "GET, HEAD",
+            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script => "GET, HEAD",
         }
     }
 
     /// Whether one who has come that far (not at all, without a stage) may ask for it.
     pub fn open_to(self, stage: Option<&Stage>) -> bool {
         match self {
-            Self::Jwks | Self::Stylesheet | Self::Password | Self::Forgot | Self::Reset => true,
+            Self::Jwks | Self::Stylesheet | Self::Script | Self::Password | Self::Forgot | Self::Reset => {
+                true
+            }
             Self::SignIn => matches!(stage, None | Some(Stage::Ready(_))),
             Self::Leave | Self::SignOut | Self::Session | Self::Continue => stage.is_some(),
             Self::Caf => matches!(
                 stage,
                 Some(Stage::MustChooseCaf(_) | Stage::MustIdentifyEstablishment(_) | Stage::Ready(_))
             ),
+            Self::Parked => matches!(stage, Some(Stage::Ready(_))),
             Self::Establishment => {
                 matches!(stage, Some(Stage::MustIdentifyEstablishment(_) | Stage::Ready(_)))
             }
@@ -103,7 +113,7 @@ impl Action {
 
     /// Whether it shows that its user is there: reading the state and loading a page's looks do not.
     pub fn counts_as_action(self, _: &Method) -> bool {
-        !matches!(self, Self::Session | Self::Jwks | Self::Stylesheet)
+        !matches!(self, Self::Session | Self::Jwks | Self::Stylesheet | Self::Script)
     }
 
     /// Whether a password is tried, which limits of their own apply to.

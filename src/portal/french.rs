@@ -44,6 +44,11 @@ pub fn day(date: Date) -> String {
     format!("{}{rank} {} {}", date.day(), month.unwrap_or(&""), date.year())
 }
 
+/// A moment: `15 décembre 2026 à 12 h 05`.
+pub fn moment(at: &jiff::Zoned) -> String {
+    format!("{} à {} h {:02}", day(at.date()), at.hour(), at.minute())
+}
+
 /// A count with its noun: `1 jour`, `3 jours`.
 pub fn plural(count: u64, noun: &str) -> String {
     let ending = if count < 2 { "" } else { "s" };

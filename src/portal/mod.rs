@@ -14,10 +14,12 @@ mod home;
 mod jwks;
 mod leave;
 mod pages;
+mod parked;
 mod password;
 mod refusal;
 mod rendering;
 mod reply;
+mod script;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -36,12 +38,14 @@ use http_body_util::Full;
 pub use action::{Action, Route};
 pub use fields::{BodyError, FieldFault};
 pub use pages::{Complaint, Page};
+pub use parked::FIELD as PARKED_FIELD;
 pub use refusal::{CafContact, Cause, Refusal};
 pub use rendering::{Rendering, is_navigation};
 
 use crate::config::{self, Config, Pages};
-use crate::domain::{Calendar, Clock, LocalPath, NormalPath};
+use crate::domain::{Calendar, Clock, LocalPath, NormalPath, Token};
 use crate::entry::{Desk, LostPassword, Signer};
+use crate::parking::{Parking, ParkingCookie};
 use crate::session::{Session, SessionCookie, Stage};
 use fields::Fields;
 use pages::Site;
@@ -55,6 +59,8 @@ pub struct Portal {
     cookie: SessionCookie,
     secure: bool,
     lost: Arc<LostPassword>,
+    parking: Arc<Parking>,
+    parking_cookie: ParkingCookie,
     base: String,
     cafs: Vec<config::Caf>,
     password: config::Password,
@@ -69,6 +75,8 @@ pub struct Visit {
     pub session: Option<Arc<Session>>,
     /// Whether it showed a cookie that no longer lives.
     pub shown_dead: bool,
+    /// The secret of a form that waits, if it showed one.
+    pub parked: Option<Token>,
     /// The client's address, as limits know it.
     pub place: String,
     /// HTML or JSON.
@@ -90,6 +98,7 @@ impl Portal {
         config: &Config,
         desk: Arc<Desk>,
         lost: Arc<LostPassword>,
+        parking: Arc<Parking>,
         signer: Arc<Signer>,
         calendar: Arc<Calendar>,
         clock: Clock,
@@ -103,10 +112,12 @@ impl Portal {
             cookie: SessionCookie::new(secure),
             secure,
             lost,
+            parking,
+            parking_cookie: ParkingCookie::new(secure),
             base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
-            site: Arc::new(Site::new(&config.portal.prefix)),
+            site: Arc::new(Site::new(&config.portal.prefix, config.session.idle_timeout)),
             places: Places::new(&config.portal),
         }
     }
@@ -140,6 +151,9 @@ impl Portal {
         }
         let retour = self.retour(fields::one(request.uri().query(), &["retour"]).as_deref());
         if request.method() != Method::POST {
+            if action == Action::Parked {
+                return parked::get(self, visit).await;
+            }
             if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
                 let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
                 return Ok(self.page(&forgot::reset_page(self, token)));
@@ -156,6 +170,7 @@ impl Portal {
         let retour = self.retour(written.peek("retour")).or(retour);
         let acted = self.act(action, visit, written, retour.clone()).await;
         let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
+        let retour = parked::waiting(self, visit, &outcome).await?.or(retour);
         Ok(self.reply_to_post(visit, &outcome, retour.as_ref()))
     }
 
@@ -216,7 +231,8 @@ impl Portal {
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet => {
+            Action::Parked => parked::discard(self, visit).await,
+            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
                 Ok(reply::Outcome::Same)
             }
         }
@@ -227,6 +243,7 @@ impl Portal {
         match action {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
+            Action::Script => script::get(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())

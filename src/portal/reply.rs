@@ -25,12 +25,14 @@ pub(super) enum Outcome {
     Left,
     /// A letter was asked for.
     Asked,
+    /// A form that waited is dropped.
+    Dropped,
     /// Nothing changed.
     Same,
 }
 
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                              frame-ancestors 'none'; base-uri 'none'";
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
+                              connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
@@ -45,6 +47,7 @@ impl Portal {
         let (session, cookie) = match outcome {
             Outcome::Entered(entered) => (Some(&*entered.session), Some(self.cookie.set(&entered.token))),
             Outcome::Left => (None, Some(self.cookie.clear())),
+            Outcome::Dropped => (visit.session.as_deref(), Some(self.parking_cookie.clear())),
             Outcome::Asked | Outcome::Same => (visit.session.as_deref(), None),
         };
         let state = self.state(session, retour);

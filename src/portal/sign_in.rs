@@ -3,7 +3,10 @@
 use super::fields::Fields;
 use super::reply::Outcome;
 use super::{Portal, Refusal, Visit, home};
+use crate::account::SignInError;
 use crate::domain::LocalPath;
+use crate::entry::{DeskError, Entered};
+use crate::telemetry::metrics;
 
 pub(super) async fn post(
     portal: &Portal,
@@ -18,7 +21,9 @@ pub(super) async fn post(
         Ok(both) => both,
         Err(error) => return Err(Refusal::from(error).again(form())),
     };
-    match portal.desk.sign_in(&identifiant, password, &visit.place).await {
+    let signed_in = portal.desk.sign_in(&identifiant, password, &visit.place).await;
+    metrics::sign_in(outcome(&signed_in));
+    match signed_in {
         Ok(entered) => {
             // The browser forgets the former session: nobody else shall find it open.
             if let Some(former) = &visit.session {
@@ -27,5 +32,15 @@ pub(super) async fn post(
             Ok(Outcome::Entered(entered))
         }
         Err(error) => Err(Refusal::from(portal.cause(error)).again(form())),
+    }
+}
+
+/// Its name in metrics.
+fn outcome(signed_in: &Result<Entered, DeskError>) -> &'static str {
+    match signed_in {
+        Ok(_) => "ok",
+        Err(DeskError::SignIn(SignInError::Refused)) => "refused",
+        Err(DeskError::SignIn(SignInError::Locked { .. })) => "locked",
+        Err(_) => "failed",
     }
 }

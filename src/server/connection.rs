@@ -7,18 +7,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::http1::UpgradeableConnection;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::graceful::Watcher;
+use super::http1::{Guard, HEAD_SIZE};
 use super::patience::Patient;
 use super::proxy;
 use crate::config::Server;
-use crate::gate::{Gate, Peer};
+use crate::gate::{Gate, Link, Peer};
 
 /// How connections are spoken on; one for each worker.
 pub(super) struct Speaker {
@@ -38,25 +40,28 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(75);
 /// A client that takes nothing of its answer for so long is given up.
 const TAKING: Duration = Duration::from_mins(1);
-/// Largest head of a request, in bytes; beyond it 431.
-const HEAD_SIZE: usize = 64 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 100;
 
 impl Speaker {
     pub(super) fn new(gate: Rc<Gate>, server: Server, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
+        http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE + 8 * 1024);
         let mut http2 = http2::Builder::new(LocalExecutor);
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(32 * 1024)
+            .header_table_size(4 * 1024)
+            .max_frame_size(16 * 1024)
+            .initial_stream_window_size(512 * 1024)
+            .initial_connection_window_size(1024 * 1024)
             .max_send_buf_size(256 * 1024)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(100)
             .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20));
+            .keep_alive_timeout(Duration::from_secs(20))
+            .enable_connect_protocol();
         Self { gate, server, tls: tls.map(TlsAcceptor::from), http1, http2 }
     }
 
@@ -106,13 +111,17 @@ impl Speaker {
 
     async fn speak_http1<S>(&self, stream: S, peer: Peer, watcher: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = service_fn(|request| self.gate.pass(request, peer));
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let link = Arc::new(Link::default());
+        let stream = TokioIo::new(Guard::new(stream, Arc::clone(&link)));
+        let service = service_fn(|request| self.gate.pass(request, peer, Some(&link)));
+        let connection = self.http1.serve_connection(stream, service).with_upgrades();
+        if let Err(error) = watcher.watch(connection, UpgradeableConnection::graceful_shutdown).await {
             tracing::debug!(%error, "connection broken");
         }
+        // A tunnel has the place of its connection.
+        link.over().await;
     }
 
     async fn speak_http2<S>(&self, stream: S, peer: Peer, watcher: Watcher)
@@ -124,9 +133,10 @@ impl Speaker {
         let service = service_fn(move |request| {
             began.set(true);
             let gate = Rc::clone(&gate);
-            async move { gate.pass(request, peer).await }
+            async move { gate.pass(request, peer, None).await }
         });
-        let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service));
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        let connection = watcher.watch(connection, http2::Connection::graceful_shutdown);
         tokio::select! {
             ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "connection broken");

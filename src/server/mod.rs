@@ -1,6 +1,8 @@
 //! Listeners, TLS and workers: where connections come in, and how they end.
 
 mod connection;
+mod graceful;
+mod http1;
 mod listener;
 mod patience;
 mod proxy;

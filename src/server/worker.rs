@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, watch};
 
 use super::Listeners;
 use super::connection::Speaker;
+use super::graceful::Graceful;
 use crate::gate::{Gate, Shared};
+use crate::telemetry::metrics::OpenConnection;
 
 /// The threads that serve requests.
 #[derive(Debug)]
@@ -82,8 +83,9 @@ impl Worker {
     async fn work(self) {
         let server = self.shared.config.server.clone();
         let room = Rc::new(Semaphore::new(self.room));
-        let speaker = Rc::new(Speaker::new(Rc::new(Gate::new(self.shared)), server, self.tls));
-        let graceful = Rc::new(GracefulShutdown::new());
+        let gate = Rc::new(Gate::new(self.shared));
+        let speaker = Rc::new(Speaker::new(Rc::clone(&gate), server, self.tls));
+        let graceful = Rc::new(Graceful::new());
         let accepting: Vec<_> = self
             .listeners
             .into_iter()
@@ -99,22 +101,27 @@ impl Worker {
             let _ = task.await;
         }
         let timeout = order.map_or(Duration::ZERO, |order| order.timeout);
-        if let Some(graceful) = Rc::into_inner(graceful)
-            && tokio::time::timeout(timeout, graceful.shutdown()).await.is_err()
-        {
-            tracing::warn!("requests under way were cut at the end of server.drain_timeout");
+        let ended = async {
+            if let Some(graceful) = Rc::into_inner(graceful) {
+                graceful.shutdown().await;
+            }
+            gate.tunnels().ended().await;
+        };
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            let tunnels = gate.tunnels().count();
+            tracing::warn!(tunnels, "requests under way were cut at the end of server.drain_timeout");
+            gate.tunnels().close();
+            let _ = tokio::time::timeout(FAREWELL, gate.tunnels().ended()).await;
         }
     }
 }
 
+/// How long tunnels have to tell both their sides that they are closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Accepts connections until it is aborted. Those beyond the worker's room wait in the kernel's queue until
 /// others end.
-async fn accept(
-    listener: TcpListener,
-    room: Rc<Semaphore>,
-    speaker: Rc<Speaker>,
-    graceful: Rc<GracefulShutdown>,
-) {
+async fn accept(listener: TcpListener, room: Rc<Semaphore>, speaker: Rc<Speaker>, graceful: Rc<Graceful>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener could not start"),
@@ -127,7 +134,7 @@ async fn accept(
                 place_taken.forget();
                 let (room, speaker, watcher) = (Rc::clone(&room), Rc::clone(&speaker), graceful.watcher());
                 tokio::task::spawn_local(async move {
-                    let _leaving = Leaving(room);
+                    let _leaving = (Leaving(room), OpenConnection::new());
                     speaker.serve(stream, address, watcher).await;
                 });
             }

@@ -144,21 +144,33 @@ impl Sessions {
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
     /// replica may have seen its user since.
     pub async fn find(&self, token: &Token) -> Result<Found, StoreError> {
-        let id = token.id();
-        if let Some(session) = self.cache.find(&id)
+        self.look_up(&token.id()).await
+    }
+
+    /// The session of a name, in the same way.
+    pub async fn look_up(&self, id: &SessionId) -> Result<Found, StoreError> {
+        if let Some(session) = self.cache.find(id)
             && self.is_alive(&session)
         {
             return Ok(Found::Live(session));
         }
-        let stamp = self.cache.stamp(&id);
-        let Some((record, last_action)) = self.store.find(&id).await? else { return Ok(Found::Expired) };
-        let session = Arc::new(Session::new(id, record, last_action));
+        let stamp = self.cache.stamp(id);
+        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(Found::Expired) };
+        let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) {
-            self.cache.forget(&id);
+            self.cache.forget(id);
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
         Ok(Found::Live(session))
+    }
+
+    /// Where a session stood that is no longer alive, as long as the store still has it: one that ran out,
+    /// not one that was ended.
+    pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
+        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
+        let session = Session::new(*id, record, last_action);
+        Ok((!self.is_alive(&session)).then_some(session.record.stage))
     }
 
     /// A user's action: idle time is back to full. Written to the store at most once a second.
@@ -261,7 +273,8 @@ impl Sessions {
         Ok(())
     }
 
-    fn is_alive(&self, session: &Session) -> bool {
+    /// Whether a session that was found earlier lives on, as far as this process knows.
+    pub fn is_alive(&self, session: &Session) -> bool {
         self.clock.now() < session.ends_at(&self.policy)
     }
 

@@ -43,6 +43,7 @@ macro_rules! contract {
             a_hundred_at_once_count_a_hundred
             keys_of_counters_do_not_meet
             a_recovery_is_taken_once
+            a_parked_form_is_taken_once
             a_key_is_added_by_one_of_many
             only_the_latest_keys_are_kept
             a_sweep_leaves_the_living

@@ -20,16 +20,31 @@ use crate::domain::{StoreError, Timestamp};
 use crate::entry::SigningKeyStore;
 use crate::establishment::EstablishmentStore;
 use crate::limits::Counters;
+use crate::parking::ParkingStore;
 use crate::session::SessionStore;
 
 /// All that the program asks of a store; each part coerces to its own trait object.
 pub trait Store:
-    AccountStore + RecoveryStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+    AccountStore
+    + RecoveryStore
+    + EstablishmentStore
+    + SessionStore
+    + ParkingStore
+    + Counters
+    + SigningKeyStore
+    + Upkeep
 {
 }
 
 impl<S> Store for S where
-    S: AccountStore + RecoveryStore + EstablishmentStore + SessionStore + Counters + SigningKeyStore + Upkeep
+    S: AccountStore
+        + RecoveryStore
+        + EstablishmentStore
+        + SessionStore
+        + ParkingStore
+        + Counters
+        + SigningKeyStore
+        + Upkeep
 {
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod lines;
 mod logs;
+pub mod metrics;
 
 pub use access::{Access, is_recorded, record};
 pub use lines::flush;

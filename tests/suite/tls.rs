@@ -26,12 +26,12 @@ use crate::harness::world::{Kind, ONE_CAF, PASSWORD, World};
 const CERTIFICATE: &str = include_str!("../../src/config/testdata/tls.crt");
 const KEY: &str = include_str!("../../src/config/testdata/tls.key");
 
-struct Secured {
-    world: World,
+pub struct Secured {
+    pub world: World,
     folder: tempfile::TempDir,
 }
 
-fn secured() -> Secured {
+pub fn secured() -> Secured {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), CERTIFICATE, KEY);
     let file = |name: &str| format!("{:?}", folder.path().join(name).display().to_string());
@@ -47,7 +47,7 @@ fn write(folder: &Path, certificate: &str, key: &str) {
     fs::write(folder.join("tls.crt"), certificate).unwrap();
 }
 
-fn config(version: &'static SupportedProtocolVersion, alpn: &[&str]) -> ClientConfig {
+pub fn config(version: &'static SupportedProtocolVersion, alpn: &[&str]) -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let seen = Arc::new(AnyCertificate(Arc::clone(&provider)));
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -60,9 +60,9 @@ fn config(version: &'static SupportedProtocolVersion, alpn: &[&str]) -> ClientCo
     config
 }
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-fn connect(address: SocketAddr, config: ClientConfig) -> Stream {
+pub fn connect(address: SocketAddr, config: ClientConfig) -> Stream {
     let name = ServerName::try_from("esat.extranet.example").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream = StreamOwned::new(connection, TcpStream::connect(address).unwrap());
@@ -70,13 +70,13 @@ fn connect(address: SocketAddr, config: ClientConfig) -> Stream {
     stream
 }
 
-fn ask(address: SocketAddr, config: ClientConfig, request: &str) -> Response {
+pub fn ask(address: SocketAddr, config: ClientConfig, request: &str) -> Response {
     let mut stream = connect(address, config);
     stream.write_all(request.as_bytes()).unwrap();
     read_response(&mut stream, false).expect("a response")
 }
 
-fn sign_in_request() -> String {
+pub fn sign_in_request() -> String {
     let body = json!({"identifiant": ONE_CAF, "mot_de_passe": PASSWORD}).to_string();
     format!(
         "POST /portail/connexion HTTP/1.1\r\nHost: esat.extranet.example\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

@@ -15,6 +15,8 @@ use crate::portal::{BodyError, Cause, FieldFault, Refusal, french};
 
 /// Largest body of a form or JSON object of the portal, in bytes.
 const PORTAL_BODY: u64 = 16 * 1024;
+/// What a backend can be asked.
+pub(in crate::gate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// When to try again what a store or a full queue refused.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -87,13 +89,19 @@ impl From<StoreError> for Problem {
 
 impl From<Malformed> for Problem {
     fn from(error: Malformed) -> Self {
-        match error {
+        let problem = match error {
             Malformed::Path(_) => {
                 Self::bad_request("L’adresse demandée ne peut pas être lue d’une seule façon.")
             }
             Malformed::Host => Self::bad_request("L’en-tête Host est absent, répété ou illisible."),
-            Malformed::Method => Self::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        }
+            Malformed::Head(_) => {
+                Self::bad_request("Elle ne suit pas les règles de HTTP, ou de deux façons.")
+            }
+            Malformed::TargetTooLong => Self::target_too_long(),
+            Malformed::HeadTooLarge => Self::headers_too_large(),
+            Malformed::Method => return Self::method_not_allowed(METHODS),
+        };
+        problem.closing()
     }
 }
 

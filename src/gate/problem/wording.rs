@@ -24,6 +24,25 @@ impl Problem {
         Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
     }
 
+    /// A cookie that no longer lives, with a form that is kept for that long.
+    pub fn session_expired_form_kept(left: Duration) -> Self {
+        let time = french::wait(left);
+        let detail = format!(
+            "Elle a duré trop longtemps sans action. Ce que vous venez de valider n’a pas été transmis, mais n’est pas perdu : \
+             c’est gardé {time}. Connectez-vous avec le même compte, à la même Caf : vous pourrez le vérifier, puis l’envoyer."
+        );
+        Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
+            .with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
+    }
+
+    /// A form that is to be sent, and is no longer there.
+    pub fn nothing_parked() -> Self {
+        Self::bad_request(
+            "Cette saisie n’attend plus : elle a déjà été envoyée ou abandonnée, ou plus de 30 minutes ont passé. Vérifiez \
+             dans la téléprocédure si elle a été reçue avant de la refaire.",
+        )
+    }
+
     /// The password must be changed before anything else.
     pub fn must_change_password() -> Self {
         let detail =
@@ -67,12 +86,20 @@ impl Problem {
         Self::bad_request(
             "Elle porte deux sessions différentes. Effacez les cookies de ce site, puis connectez-vous à nouveau.",
         )
+        .closing()
     }
 
     /// The request is wrong in itself; `detail` says how.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let title = "Cette demande ne peut pas être lue";
         Self::new("requete-invalide", StatusCode::BAD_REQUEST, title, detail)
+    }
+
+    /// The target is longer than any that is served.
+    pub fn target_too_long() -> Self {
+        let title = "Cette adresse est trop longue";
+        let detail = "L’adresse demandée est plus longue que ce qui peut être lu. Raccourcissez-la.";
+        Self::new("requete-invalide", StatusCode::URI_TOO_LONG, title, detail)
     }
 
     /// A body over `limit` bytes.
@@ -240,10 +267,12 @@ impl Problem {
             points: Vec::new(),
             retry_after: None,
             allow: None,
+            cookie: None,
             extra: Map::new(),
             suite: None,
             form: None,
             field: None,
+            closes: false,
         }))
     }
 

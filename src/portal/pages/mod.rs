@@ -1,6 +1,8 @@
-//! The pages: one template each, a small stylesheet, no script. Every value is escaped by askama.
+//! The pages: one template each, a small stylesheet, and one script that warns before
+//! the session ends, which nothing depends on. Every value is escaped by askama.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use aws_lc_rs::digest;
@@ -20,13 +22,16 @@ pub struct Site {
     pub prefix: String,
     /// Where the stylesheet is; changes with its content, so that browsers may keep it.
     pub stylesheet: String,
+    /// How long a session lives without action, in seconds: the warning tells it.
+    pub idle_s: u64,
 }
 
 impl Site {
-    pub(super) fn new(prefix: &str) -> Self {
+    pub(super) fn new(prefix: &str, idle: Duration) -> Self {
         let hash = digest::digest(&digest::SHA256, STYLESHEET.as_bytes());
         let version = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..6]);
-        Self { prefix: prefix.to_owned(), stylesheet: format!("{prefix}/style.css?v={version}") }
+        let stylesheet = format!("{prefix}/style.css?v={version}");
+        Self { prefix: prefix.to_owned(), stylesheet, idle_s: idle.as_secs() }
     }
 }
 
@@ -88,6 +93,8 @@ pub enum Page {
     Establishment(EstablishmentPage),
     /// Leaving.
     Leave(LeavePage),
+    /// A form that waits.
+    Parked(ParkedPage),
     /// A forgotten password.
     Forgot(ForgotPage),
     /// A new one in its place.
@@ -187,6 +194,35 @@ pub struct LeavePage {
     pub caf: Option<String>,
 }
 
+/// A form that was posted after its session had ended.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "declaration-en-attente.html")]
+pub struct ParkedPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The form, where one waits.
+    pub form: Option<ParkedForm>,
+}
+
+/// What a person is shown of it.
+#[derive(Debug)]
+pub struct ParkedForm {
+    /// The Caf's name.
+    pub caf: String,
+    /// Where it was going: path and query.
+    pub target: String,
+    /// When it was posted, as a clock in Paris shows it.
+    pub posted_at: String,
+    /// For how long it is still kept.
+    pub left: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+    /// Whether passwords were left out.
+    pub lacks_password: bool,
+    /// The word that sends it.
+    pub word: String,
+}
+
 /// A forgotten password: asking for a letter.
 #[derive(Debug, Template)]
 #[template(config = ".askama.toml", path = "oubli.html")]
@@ -257,6 +293,7 @@ impl Page {
             Self::Caf(page) => page.render(),
             Self::Establishment(page) => page.render(),
             Self::Leave(page) => page.render(),
+            Self::Parked(page) => page.render(),
             Self::Forgot(page) => page.render(),
             Self::Reset(page) => page.render(),
         })
@@ -270,6 +307,7 @@ impl Page {
             Self::Caf(page) => &mut page.frame,
             Self::Establishment(page) => &mut page.frame,
             Self::Leave(page) => &mut page.frame,
+            Self::Parked(page) => &mut page.frame,
             Self::Forgot(page) => &mut page.frame,
             Self::Reset(page) => &mut page.frame,
         }

@@ -15,6 +15,7 @@ use crate::domain::{
 use crate::entry::{SigningKeyStore, StoredKey};
 use crate::establishment::{Establishment, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::parking::ParkingStore;
 use crate::session::{Record, SessionId, SessionStore};
 
 #[derive(Default)]
@@ -161,6 +162,21 @@ impl SessionStore for Memory {
         let sessions = self.sessions.lock().expect("a lock");
         let own = sessions.iter().filter(|(_, (record, _))| record.stage.holder().account() == account);
         Ok(own.map(|(id, (record, at))| (*id, record.clone(), *at)).collect())
+    }
+}
+
+#[async_trait]
+impl ParkingStore for Memory {
+    async fn park(&self, _: &TokenHash, _: &[u8], _: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn parked(&self, _: &TokenHash) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn unpark(&self, _: &TokenHash) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
     }
 }
 

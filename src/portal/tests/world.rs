@@ -17,6 +17,7 @@ use crate::domain::{Calendar, Clock, NormalPath, PasswordRules, Season, Volet};
 use crate::entry::{Desk, LostPassword, Signer};
 use crate::establishment::EstablishmentStore as _;
 use crate::gate::Problem;
+use crate::parking::Parking;
 use crate::portal::{Portal, Rendering, Route, Visit};
 use crate::session::{Found, Policy, Session, SessionCache, SessionCookie, Sessions, Shown};
 
@@ -93,7 +94,8 @@ impl World {
             post: None,
             background: tokio::runtime::Handle::current(),
         });
-        let portal = Portal::new(&config, Arc::clone(&desk), lost, signer, calendar, clock.clone());
+        let parking = Arc::new(Parking::new(Arc::clone(&store) as _, Arc::clone(&store) as _, clock.clone()));
+        let portal = Portal::new(&config, Arc::clone(&desk), lost, parking, signer, calendar, clock.clone());
         Self { portal, desk, clock, cookie: Mutex::default() }
     }
 
@@ -145,7 +147,7 @@ impl World {
         let Route::Action(action) = self.portal.route(&path) else { panic!("{path:?} is no action") };
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
-        let visit = Visit { session, shown_dead, place: "192.0.2.1".to_owned(), rendering };
+        let visit = Visit { session, shown_dead, parked: None, place: "192.0.2.1".to_owned(), rendering };
         let response = match self.portal.answer(action, &visit, request).await {
             Ok(response) => response,
             Err(refusal) => Problem::from(refusal).respond(rendering, "req-1", &self.portal),
@@ -216,6 +218,7 @@ pub(crate) fn caf(code: &str, name: &str) -> config::Caf {
         name: name.to_owned(),
         contact: format!("partenaires@caf{code}.example"),
         backends: vec![BackendAddress { host: "127.0.0.1".to_owned(), port: 1 }],
+        inject: true,
     }
 }
 
@@ -235,7 +238,7 @@ fn config(pages: Pages) -> Config {
             workers: 1,
             drain_timeout: second,
         },
-        portal: config::Portal { pages, prefix: "/portail".to_owned() },
+        portal: config::Portal { pages, prefix: "/portail".to_owned(), inject: true },
         admin: config::Admin { listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) },
         store: config::Store::Memory,
         session: config::Session {
@@ -256,7 +259,13 @@ fn config(pages: Pages) -> Config {
             lockout: Duration::from_mins(15),
             max_failures_per_account: 50,
         },
-        limits: config::Limits { per_client: rate, per_session: rate, login_per_client: rate, body: 1 << 20 },
+        limits: config::Limits {
+            per_client: rate,
+            per_session: rate,
+            login_per_client: rate,
+            body: 1 << 20,
+            tunnels_per_session: 8,
+        },
         backend: config::Backend {
             connect_timeout: second,
             first_byte_timeout: second,

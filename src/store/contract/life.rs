@@ -9,6 +9,7 @@ use super::{Tested, at, name, new_id, record};
 use crate::account::{Recovery, RecoveryStore};
 use crate::domain::Token;
 use crate::limits::{Attempt, AttemptRule, Counters};
+use crate::parking::ParkingStore;
 use crate::session::SessionStore;
 
 pub(in crate::store) async fn a_session_is_kept_as_it_was(store: Tested) {
@@ -223,6 +224,20 @@ fn allowed(count: u32) -> Attempt {
 
 fn locked(seconds: u64) -> Attempt {
     Attempt::Locked { retry_after: Duration::from_secs(seconds) }
+}
+
+pub(in crate::store) async fn a_parked_form_is_taken_once(store: Tested) {
+    let parking: &dyn ParkingStore = &*store;
+    let id = Token::random().expect("entropy").id();
+    let (sealed, until) = (vec![0, 255, 7], at(1_800));
+    assert_eq!(parking.parked(&id).await.expect("an answer"), None);
+    parking.park(&id, b"former", at(0), until).await.expect("kept");
+    parking.park(&id, &sealed, at(0), until).await.expect("kept");
+    assert_eq!(parking.parked(&id).await.expect("an answer"), Some(sealed.clone()));
+    let (one, other) = tokio::join!(parking.unpark(&id), parking.unpark(&id));
+    let taken: Vec<_> = [one, other].into_iter().filter_map(|taken| taken.expect("an answer")).collect();
+    assert_eq!(taken, [sealed]);
+    assert_eq!(parking.parked(&id).await.expect("an answer"), None);
 }
 
 pub(in crate::store) async fn a_recovery_is_taken_once(store: Tested) {

@@ -11,6 +11,7 @@ mod accounts;
 mod counters;
 mod establishments;
 mod keys;
+mod parking;
 mod recoveries;
 mod sessions;
 mod writer;
@@ -116,6 +117,7 @@ impl Upkeep for Embedded {
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         let swept = self.sweep_sessions(now).await? + self.sweep_counters(now).await?;
+        let swept = swept + self.sweep_parked(now).await?;
         Ok(swept + self.sweep_recoveries(now).await?)
     }
 }
@@ -150,6 +152,7 @@ fn make_tables(database: &Database) -> Result<(), Failure> {
     sessions::make_tables(&transaction)?;
     counters::make_table(&transaction)?;
     keys::make_table(&transaction)?;
+    parking::make_table(&transaction)?;
     recoveries::make_table(&transaction)?;
     transaction.commit()?;
     Ok(())

@@ -17,8 +17,9 @@ const INDEX: TableDefinition<(&str, i64, u64), &str> = TableDefinition::new("ses
 type Index<'t> = Table<'t, (&'static str, i64, u64), &'static str>;
 type Kept = (SessionId, Record, Timestamp);
 
-/// How long a session is kept past its end, lest a reader whose clock is behind miss it.
-const GRACE_MS: i64 = 60_000;
+/// How long a session is kept past its end: for a form that is still being filled in, which will be the dead
+/// session's (`parking`), and lest a reader whose clock is behind miss it.
+const GRACE_MS: i64 = 31 * 60_000;
 
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), Failure> {
     transaction.open_table(SESSIONS)?;

@@ -54,6 +54,10 @@ impl Layout {
         format!("{}:recovery:{}", self.prefix, id.to_text())
     }
 
+    pub(super) fn parked(&self, id: &TokenHash) -> String {
+        format!("{}:parked:{}", self.prefix, id.to_text())
+    }
+
     pub(super) fn signing_keys(&self) -> String {
         format!("{}:signing-keys", self.prefix)
     }

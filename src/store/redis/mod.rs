@@ -27,6 +27,7 @@ mod fault;
 mod keys;
 mod layout;
 mod link;
+mod parking;
 mod recoveries;
 mod sessions;
 mod staged;

@@ -21,8 +21,9 @@ type Kept = (SessionId, Record, Timestamp);
 /// Record and last action, as Redis answers them.
 type Halves = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// How long a session is kept past its end, lest a reader whose clock is behind miss it.
-const GRACE_MS: i64 = 60_000;
+/// How long a session is kept past its end: for a form that is still being filled in, which will be the dead
+/// session's (`parking`), and lest a reader whose clock is behind miss it.
+const GRACE_MS: i64 = 31 * 60_000;
 
 #[async_trait]
 impl SessionStore for Redis {

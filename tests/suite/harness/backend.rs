@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::client::find;
@@ -16,6 +16,7 @@ pub struct Backend {
 struct Shared {
     received: Mutex<Vec<Received>>,
     script: Mutex<Script>,
+    bytes: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -64,6 +65,7 @@ impl Backend {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             script: Mutex::new(answer(&format!("Caf {name}"))),
+            bytes: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
         let served = Arc::clone(&shared);
@@ -92,6 +94,11 @@ impl Backend {
     /// The last request it got.
     pub fn last(&self) -> Received {
         self.received().pop().expect("the backend got a request")
+    }
+
+    /// How many bytes it got, of whole requests or not.
+    pub fn bytes(&self) -> usize {
+        self.shared.bytes.load(Ordering::Relaxed)
     }
 
     /// How many requests it got.
@@ -132,7 +139,7 @@ pub fn respond(bytes: &str) -> Script {
 
 fn serve(mut stream: TcpStream, shared: &Shared) {
     let mut bytes = Vec::new();
-    while let Some(received) = receive(&mut stream, &mut bytes) {
+    while let Some(received) = receive(&mut stream, &mut bytes, &shared.bytes) {
         shared.received.lock().unwrap().push(received.clone());
         let script = Arc::clone(&shared.script.lock().unwrap());
         if script(&received, &mut stream) == Then::Close {
@@ -141,7 +148,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
     }
 }
 
-fn receive(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Received> {
+fn receive(stream: &mut TcpStream, bytes: &mut Vec<u8>, count: &AtomicUsize) -> Option<Received> {
+    let mut stream = Counted { stream, count };
+    let stream = &mut stream;
     let end = more_until(stream, bytes, |bytes| find(bytes, b"\r\n\r\n"))?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     bytes.drain(..end + 4);
@@ -165,8 +174,22 @@ fn receive(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Received> {
     Some(received)
 }
 
+/// Counts what comes.
+struct Counted<'a> {
+    stream: &'a mut TcpStream,
+    count: &'a AtomicUsize,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.count.fetch_add(read, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 fn more_until(
-    stream: &mut TcpStream,
+    stream: &mut Counted<'_>,
     bytes: &mut Vec<u8>,
     enough: impl Fn(&[u8]) -> Option<usize>,
 ) -> Option<usize> {

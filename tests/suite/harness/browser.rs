@@ -3,10 +3,12 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{eventually, free_port};
@@ -92,6 +94,32 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the page does not say {words:?} but: {}", self.text().await);
+    }
+
+    /// Waits until a script says something else than `null`, `false` or nothing.
+    pub async fn until(&self, fact: &str, script: &str) -> Value {
+        for _ in 0..500 {
+            let value = self.window.execute(script, Vec::new()).await.unwrap_or_default();
+            if !value.is_null() && value != false && value != "" {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not within 10 s: {fact}; the page: {}", self.text().await);
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub async fn key(&self, key: Key) {
+        let (down, up) = (KeyAction::Down { value: key.into() }, KeyAction::Up { value: key.into() });
+        self.window.perform_actions(KeyActions::new("keys".to_owned()).then(down).then(up)).await.unwrap();
+    }
+
+    /// Keeps what is seen in the folder that `OCTROI_TEST_PICTURES` names, if it does.
+    pub async fn picture(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("OCTROI_TEST_PICTURES") {
+            let picture = self.window.screenshot().await.unwrap();
+            std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+        }
     }
 
     /// The address, without its origin.

@@ -56,6 +56,14 @@ impl Settings {
         self
     }
 
+    /// One more line of the last Caf's.
+    pub fn caf_line(&mut self, line: &str) -> &mut Self {
+        let caf = self.cafs.last_mut().expect("a Caf");
+        caf.push_str(line);
+        caf.push('\n');
+        self
+    }
+
     fn toml(&self) -> String {
         let mut text = String::new();
         for (section, keys) in &self.sections {

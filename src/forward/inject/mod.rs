@@ -1,0 +1,134 @@
+//! The session's warning in a backend's pages: a script tag is put into the HTML that a browser navigates to,
+//! as it streams by.
+//!
+//! [`Injector::ask`] looks at a request and [`Injector::dress`] at its answer; nothing else of the forwarder
+//! knows. A request that cannot become a page costs one look at its method and one at a header.
+//!
+//! `head` says which answers are pages and edits their heads, `policy` makes a Content-Security-Policy let the
+//! script in and nothing else, `scribe` finds the place in the HTML, `coding` compresses what the backend was
+//! asked not to, and `body` is all of it as a body.
+
+mod body;
+mod coding;
+mod head;
+mod policy;
+mod scribe;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+
+use self::body::Page;
+use self::coding::Coding;
+use super::body::BackendBody;
+use crate::config::Config;
+use crate::domain::CafCode;
+use crate::entry::AdmittedRequest;
+
+pub use self::body::AnswerBody;
+
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Puts the warning's script into pages.
+#[derive(Debug, Default)]
+pub(super) struct Injector {
+    /// The Cafs whose pages get it, sorted.
+    cafs: Vec<CafCode>,
+    /// The portal's prefix.
+    prefix: String,
+    /// `session.idle_timeout`, which the script tells.
+    idle_s: u64,
+    /// What browsers have in their address bar, where it is configured.
+    public: Option<String>,
+}
+
+/// What a request that may become a page wants of its answer.
+#[derive(Debug)]
+pub(super) struct Wish {
+    caf: CafCode,
+    coding: Option<Coding>,
+    /// The site's origin, as the browser knows it.
+    origin: Option<String>,
+}
+
+impl Injector {
+    pub(super) fn new(config: &Config) -> Self {
+        let wanted = config.cafs.iter().filter(|caf| config.portal.inject && caf.inject);
+        let mut cafs: Vec<_> = wanted.map(|caf| caf.code).collect();
+        cafs.sort_unstable();
+        let public = config.server.public_url.as_ref();
+        Self {
+            cafs,
+            prefix: config.portal.prefix.clone(),
+            idle_s: config.session.idle_timeout.as_secs(),
+            public: public.map(|url| origin(url.https, &url.authority)),
+        }
+    }
+
+    /// Notes what a navigation wants, and asks the backend not to compress what will be written into.
+    pub(super) fn ask<B>(&self, admitted: &mut AdmittedRequest<B>) -> Option<Box<Wish>> {
+        let (caf, https) = (admitted.caf(), admitted.is_https());
+        let request = admitted.request_mut();
+        if !may_become_a_page(request) || self.cafs.binary_search(&caf).is_err() {
+            return None;
+        }
+        let headers = request.headers_mut();
+        let coding = Coding::of(headers);
+        headers.insert(ACCEPT_ENCODING, IDENTITY);
+        let origin = self.public.clone().or_else(|| asked_origin(headers, https));
+        Some(Box::new(Wish { caf, coding, origin }))
+    }
+
+    /// The answer to a request that wished, with the script if it is a page that can safely have it.
+    pub(super) fn dress<B>(
+        &self,
+        answer: Response<BackendBody<B>>,
+        wish: Option<Box<Wish>>,
+    ) -> Response<AnswerBody<B>> {
+        let Some(wish) = wish else { return answer.map(AnswerBody::AsIs) };
+        let (mut parts, body) = answer.into_parts();
+        let script = format!("{}/session.js", self.prefix);
+        let site = policy::Site { origin: wish.origin.as_deref(), prefix: &self.prefix };
+        match head::edit(&mut parts, &body, wish.coding, &site) {
+            None => Response::from_parts(parts, AnswerBody::AsIs(body)),
+            Some(plan) => {
+                let nonce = plan.nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
+                let tag = format!(
+                    "<script src=\"{script}\" defer data-caf=\"{}\" data-inactivite=\"{}\"{nonce}></script>",
+                    wish.caf, self.idle_s
+                );
+                let page = Page::new(body, plan.encoding, tag, plan.coding);
+                Response::from_parts(parts, AnswerBody::Page(Box::new(page)))
+            }
+        }
+    }
+}
+
+/// Whether a browser asks for something that it will show as a page, whole. Fetch Metadata decides where it is
+/// told: a fragment that a script asks for may accept HTML too.
+fn may_become_a_page<B>(request: &Request<B>) -> bool {
+    if request.method() != Method::GET || request.headers().contains_key(RANGE) {
+        return false;
+    }
+    match request.headers().get(FETCH_DEST).map(HeaderValue::as_bytes) {
+        Some(dest) => matches!(dest, b"document" | b"iframe" | b"frame"),
+        None => request.headers().get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes())),
+    }
+}
+
+fn names_html(accept: &[u8]) -> bool {
+    accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
+}
+
+fn asked_origin(headers: &HeaderMap, https: bool) -> Option<String> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    plain.then(|| origin(https, host))
+}
+
+fn origin(https: bool, authority: &str) -> String {
+    format!("{}://{authority}", if https { "https" } else { "http" })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Writes a tag into HTML as it streams by: first in `head`, or before whatever comes where a `head` should be.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use lol_html::html_content::ContentType;
+use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, OutputSink, Settings, element, end};
+
+/// How far a place is looked for: pages that begin with more than this without any element get no tag.
+const FARTHEST: usize = 256 << 10;
+/// What `lol_html` may keep of a tag that goes on and on.
+const MEMORY: usize = 128 << 10;
+
+/// Writes one tag into one page; every other byte goes through as it came.
+pub(super) struct Scribe {
+    /// Until the tag is written, or given up.
+    rewriter: Option<HtmlRewriter<'static, Sink>>,
+    out: Sink,
+    done: Rc<Cell<bool>>,
+    read: usize,
+}
+
+#[derive(Clone, Default)]
+struct Sink(Rc<RefCell<Vec<u8>>>);
+
+impl OutputSink for Sink {
+    fn handle_chunk(&mut self, chunk: &[u8]) {
+        self.0.borrow_mut().extend_from_slice(chunk);
+    }
+}
+
+impl Scribe {
+    pub(super) fn new(encoding: AsciiCompatibleEncoding, tag: String) -> Self {
+        let (out, done) = (Sink::default(), Rc::new(Cell::new(false)));
+        let (at_element, at_end) = (Rc::clone(&done), Rc::clone(&done));
+        let tag: Rc<str> = tag.into();
+        let last = Rc::clone(&tag);
+        let memory = MemorySettings::new()
+            .with_preallocated_parsing_buffer_size(1 << 10)
+            .with_max_allowed_memory_usage(MEMORY)
+            .with_graceful_bail_out_on_memory_limit_exceeded(true);
+        let settings = Settings::new()
+            .with_encoding(encoding)
+            .with_strict(false)
+            .with_memory_settings(memory)
+            .append_element_content_handler(element!("*", move |element| {
+                let name = element.tag_name();
+                if !at_element.get() && name != "html" {
+                    at_element.set(true);
+                    if name == "head" {
+                        element.prepend(&tag, ContentType::Html);
+                    } else {
+                        element.before(&tag, ContentType::Html);
+                    }
+                }
+                Ok(())
+            }))
+            .append_document_content_handler(end!(move |end| {
+                if !at_end.replace(true) {
+                    end.append(&last, ContentType::Html);
+                }
+                Ok(())
+            }));
+        let rewriter = Some(HtmlRewriter::new(settings, out.clone()));
+        Self { rewriter, out, done, read: 0 }
+    }
+
+    /// Whether what comes from now on goes through as it is.
+    pub(super) fn is_done(&self) -> bool {
+        self.rewriter.is_none()
+    }
+
+    /// Reads the page on, and writes what is settled of it.
+    pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let Some(mut rewriter) = self.rewriter.take() else { return out.extend_from_slice(bytes) };
+        let wide = self.read == 0 && (bytes.starts_with(b"\xfe\xff") || bytes.starts_with(b"\xff\xfe"));
+        self.read = self.read.saturating_add(bytes.len());
+        if wide || self.read > FARTHEST || has_own_policy(bytes) {
+            self.done.set(true);
+        }
+        // After an error all that was read is written: it bails out gracefully.
+        if rewriter.write(bytes).is_ok() {
+            if self.done.get() {
+                let _ = rewriter.end();
+            } else {
+                self.rewriter = Some(rewriter);
+            }
+        }
+        self.give(out);
+    }
+
+    /// The page has ended.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(rewriter) = self.rewriter.take() {
+            if self.read == 0 {
+                self.done.set(true);
+            }
+            let _ = rewriter.end();
+            self.give(out);
+        }
+    }
+
+    fn give(&self, out: &mut Vec<u8>) {
+        out.append(&mut self.out.0.borrow_mut());
+    }
+}
+
+/// Whether a `meta` element with a Content-Security-Policy is in sight, which could not be asked whether the
+/// script may read the session.
+fn has_own_policy(bytes: &[u8]) -> bool {
+    const EQUIV: &[u8] = b"http-equiv";
+    const POLICY: &[u8] = b"content-security-policy";
+    let mut rest = bytes;
+    while let Some(place) = find(rest, EQUIV) {
+        rest = &rest[place + EQUIV.len()..];
+        let value = &rest[..rest.len().min(POLICY.len() + 16)];
+        if find(value, POLICY).is_some_and(|at| {
+            // Its report-only sister is no policy in a `meta`.
+            value.get(at + POLICY.len()) != Some(&b'-')
+        }) {
+            return true;
+        }
+    }
+    false
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|part| part.eq_ignore_ascii_case(needle))
+}

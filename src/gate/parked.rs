@@ -1,0 +1,145 @@
+//! Forms that come when their session has ended: kept, and sent later in the place of the word that asks for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+
+use super::{Arrival, Body, Gate, Problem, Sent};
+use crate::domain::Token;
+use crate::forward::{self, Reason};
+use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError};
+use crate::portal::PARKED_FIELD;
+use crate::session::{Ready, Shown, Stage};
+
+/// A form has that long to come in.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Length of a body that asks for a form to be sent: the field, `=`, and 43 characters.
+const WORD_LENGTH: usize = PARKED_FIELD.len() + 1 + 43;
+
+/// Whether it is a person's form, as a browser sends it: what a program sends, it can send again.
+pub(super) fn is_form<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let is_page = match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => headers.get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes())),
+    };
+    request.method() == Method::POST && is_page && content_type(headers).is_some_and(Form::is_one)
+}
+
+fn names_html(accept: &[u8]) -> bool {
+    accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+impl Gate {
+    /// Keeps the form of a session that has run out; what its browser is told.
+    pub(super) async fn park(&self, arrival: Box<Arrival>) -> Problem {
+        let lost = || Problem::session_expired().leading_to(self.shared.portal.page_of(None));
+        match self.keep(arrival).await {
+            Ok(Some(token)) => Problem::session_expired_form_kept(KEPT_FOR)
+                .leading_to(self.shared.portal.page_of(None))
+                .setting(self.shared.parking_cookie.set(&token)),
+            Ok(None) => lost(),
+            Err(error) => {
+                tracing::warn!(%error, "a form of an ended session was not kept");
+                lost()
+            }
+        }
+    }
+
+    async fn keep(&self, arrival: Box<Arrival>) -> Result<Option<Token>, ParkingError> {
+        let Shown::Token(token) = self.shared.cookie.read(arrival.request.headers()) else { return Ok(None) };
+        let id = token.id();
+        let Some(Stage::Ready(stage)) = self.shared.sessions.former(&id).await? else { return Ok(None) };
+        let (head, body) = arrival.request.into_parts();
+        let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
+            return Ok(None);
+        };
+        let Some(body) = collect(body, MOST).await else { return Ok(None) };
+        let Some(form) = Form::read(kind, body).await else { return Ok(None) };
+        self.shared.parking.keep(&id, Owner::from(&stage), target.to_string(), form).await.map(Some)
+    }
+
+    /// The secret of a form that this request may ask to send: few do, and those are looked into.
+    pub(super) fn shown_word<B>(&self, request: &Request<B>) -> Option<Token> {
+        let headers = request.headers();
+        let length = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
+        if request.method() != Method::POST || !headers.contains_key(COOKIE) || length() != Some(WORD_LENGTH)
+        {
+            return None;
+        }
+        self.shared.parking_cookie.read(headers)
+    }
+
+    /// Sends a form that waits, once, as a request like any other; or the request itself, which asked for no such
+    /// thing.
+    pub(super) async fn send_parked(
+        &self,
+        token: Token,
+        stage: Ready,
+        mut arrival: Box<Arrival>,
+    ) -> Result<Response<Body>, Problem> {
+        let body = std::mem::replace(arrival.request.body_mut(), Sent::Kept(Full::default()));
+        let Some(body) = collect(body, WORD_LENGTH).await else {
+            return Err(Problem::bad_request("Le corps de la demande n’est pas arrivé en entier."));
+        };
+        if body != format!("{PARKED_FIELD}={}", parking::word(&token)) {
+            *arrival.request.body_mut() = Sent::Kept(Full::new(body));
+            return self.forward(stage.caf(), arrival).await;
+        }
+        let owner = Owner::from(&stage);
+        let waiting = self.shared.parking.look_at(&token, &owner).await?;
+        let target = arrival.request.uri().path_and_query().map_or("", |target| target.as_str());
+        let Some(parked) = waiting.filter(|parked| parked.label.target == target) else {
+            return Err(Problem::nothing_parked());
+        };
+        dress(&mut arrival.request, &parked);
+        // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
+        let (admitted, _) = self.permit(stage.caf(), arrival)?;
+        if self.shared.parking.take(&token, &owner).await?.is_none() {
+            return Err(Problem::nothing_parked());
+        }
+        match self.forwarder.forward(admitted).await {
+            Ok(answered) => {
+                let mut answered = answered.map(Body::from);
+                answered.headers_mut().append(SET_COOKIE, self.shared.parking_cookie.clear());
+                Ok(answered)
+            }
+            Err(error) => {
+                if never_sent(&error) {
+                    self.shared.parking.put_back(&token, &parked).await?;
+                }
+                Err(self.blame(stage.caf(), &error))
+            }
+        }
+    }
+}
+
+/// The form in the place of the word.
+fn dress(request: &mut Request<Sent>, parked: &Parked) {
+    let length = HeaderValue::from(parked.body.len());
+    let headers = request.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    headers.insert(CONTENT_LENGTH, length);
+    if let Ok(kind) = HeaderValue::from_str(&parked.label.content_type) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    *request.body_mut() = Sent::Kept(Full::new(parked.body.clone()));
+}
+
+/// Whether the backend cannot have seen any of it.
+fn never_sent(error: &forward::Error) -> bool {
+    matches!(error.reason(), Reason::Connect(_) | Reason::ConnectTimeout | Reason::NoBackend)
+}
+
+/// A body of at most so many bytes, that comes in time and in whole.
+async fn collect(body: Sent, most: usize) -> Option<Bytes> {
+    let collected = tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await;
+    Some(collected.ok()?.ok()?.to_bytes())
+}

@@ -1,0 +1,185 @@
+//! A form as a browser posts it: read to be shown, and rid of its passwords.
+
+use bytes::Bytes;
+use futures_util::stream;
+use multer::Multipart;
+
+/// Largest body that is kept, in bytes.
+pub const MOST: usize = 1024 * 1024;
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+/// Most fields; a declaration of 150 workers has some thousands.
+const MOST_FIELDS: usize = 10_000;
+
+/// A form that can be kept.
+#[derive(Debug)]
+pub struct Form {
+    content_type: String,
+    body: Bytes,
+    lacks_password: bool,
+}
+
+/// A field, as a person reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What was typed, or the file that was chosen.
+    pub value: Value,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A file, by its name, and its size in bytes.
+    File(String, usize),
+}
+
+impl Form {
+    /// Whether a body of this type may be one (`application/x-www-form-urlencoded`, `multipart/form-data`).
+    pub fn is_one(content_type: &str) -> bool {
+        is(content_type, URLENCODED) || is(content_type, "multipart/form-data")
+    }
+
+    /// A form without its passwords; `None` where the body is none.
+    pub async fn read(content_type: &str, body: Bytes) -> Option<Self> {
+        let whole = fields(content_type, &body).await?;
+        let is_secret = |field: &Field| is_password(&field.name);
+        if !whole.iter().any(is_secret) {
+            return Some(Self { content_type: content_type.to_owned(), body, lacks_password: false });
+        }
+        let body = match boundary(content_type) {
+            Some(boundary) => strip_parts(&boundary, body).await?,
+            None => strip_pairs(&body),
+        };
+        Some(Self { content_type: content_type.to_owned(), body, lacks_password: true })
+    }
+
+    /// Its `Content-Type`.
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+
+    /// Whether a field was left out since it looked like a password.
+    pub fn lacks_password(&self) -> bool {
+        self.lacks_password
+    }
+
+    /// What is kept of its body.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
+}
+
+/// The fields of a form's body; `None` where it is none, or has too many.
+pub async fn fields(content_type: &str, body: &Bytes) -> Option<Vec<Field>> {
+    let fields = match boundary(content_type) {
+        Some(boundary) => parts(&boundary, body.clone()).await?,
+        None if is(content_type, URLENCODED) => pairs(body).map(pair_field).collect(),
+        None => return None,
+    };
+    (fields.len() <= MOST_FIELDS).then_some(fields)
+}
+
+fn is(content_type: &str, kind: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+}
+
+fn boundary(content_type: &str) -> Option<String> {
+    multer::parse_boundary(content_type).ok()
+}
+
+/// Whether a field's name says that it holds a password.
+fn is_password(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let joined: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    ["password", "passwd", "passphrase", "motdepasse"].iter().any(|word| joined.contains(word))
+        || words.any(|word| ["pass", "passe", "mdp", "pwd"].contains(&word))
+}
+
+fn pairs(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty())
+}
+
+fn pair_field(pair: &[u8]) -> Field {
+    let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+    let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
+    Field { name: unescaped(name), value: Value::Text(unescaped(value)) }
+}
+
+/// A page in Latin-1 posts its form in Latin-1: what is no UTF-8 is read so.
+fn unescaped(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        let escaped = match (byte, rest.as_slice()) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        match (byte, escaped) {
+            (_, Some((high, low))) => {
+                bytes.push(high << 4 | low);
+                rest.nth(1);
+            }
+            (b'+', None) => bytes.push(b' '),
+            (other, None) => bytes.push(*other),
+        }
+    }
+    readable(&bytes)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn readable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+fn strip_pairs(body: &[u8]) -> Bytes {
+    let kept: Vec<&[u8]> = pairs(body).filter(|pair| !is_password(&pair_field(pair).name)).collect();
+    kept.join(&b'&').into()
+}
+
+fn multipart(boundary: &str, body: Bytes) -> Multipart<'static> {
+    Multipart::new(stream::iter([Ok::<_, std::convert::Infallible>(body)]), boundary.to_owned())
+}
+
+async fn parts(boundary: &str, body: Bytes) -> Option<Vec<Field>> {
+    let mut parts = multipart(boundary, body);
+    let mut fields = Vec::new();
+    while let Some(part) = parts.next_field().await.ok()? {
+        let (name, file) = (part.name()?.to_owned(), part.file_name().map(str::to_owned));
+        let content = part.bytes().await.ok()?;
+        let value = match file {
+            Some(file) => Value::File(file, content.len()),
+            None => Value::Text(readable(&content)),
+        };
+        fields.push(Field { name, value });
+    }
+    Some(fields)
+}
+
+async fn strip_parts(boundary: &str, body: Bytes) -> Option<Bytes> {
+    let mut parts = multipart(boundary, body);
+    let mut kept = Vec::new();
+    while let Some(part) = parts.next_field().await.ok()? {
+        if part.name().is_some_and(is_password) {
+            continue;
+        }
+        kept.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+        for (name, value) in part.headers() {
+            kept.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        kept.extend_from_slice(b"\r\n");
+        kept.extend_from_slice(&part.bytes().await.ok()?);
+        kept.extend_from_slice(b"\r\n");
+    }
+    kept.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Some(kept.into())
+}

@@ -1,0 +1,141 @@
+//! A form that was posted after its session had ended: shown to whom it belongs, who sends it or drops it.
+//!
+//! It is sent by a post to where it was going in the first place, of [`FIELD`] alone, so that the page which
+//! the backend answers stands at its own address. `gate` puts the form in the place of that field.
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::pages::{ParkedForm, ParkedPage};
+use super::reply::Outcome;
+use super::{Page, Portal, Refusal, Rendering, Visit, french};
+use crate::domain::{LocalPath, StoreError};
+use crate::parking::{self, Field, Owner, Parked, Value};
+use crate::session::{Session, Stage};
+
+/// The field whose value is the word that sends a form.
+pub const FIELD: &str = "octroi-attente";
+
+/// A form that waits, to a program.
+#[derive(Debug, Serialize)]
+struct View {
+    caf: String,
+    chemin: String,
+    valide_le: String,
+    expire_dans_s: u64,
+    sans_mot_de_passe: bool,
+    champs: Vec<FieldView>,
+    /// Posted to `chemin`, it sends the form.
+    envoi: Sending,
+}
+
+#[derive(Debug, Serialize)]
+struct FieldView {
+    nom: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valeur: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fichier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    octets: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Sending {
+    champ: &'static str,
+    valeur: String,
+}
+
+pub(super) async fn get(portal: &Portal, visit: &Visit) -> Result<Response<Full<Bytes>>, Refusal> {
+    let session = visit.known()?;
+    let waiting = match &visit.parked {
+        Some(token) => look_at(portal, visit, session).await?.map(|parked| (token, parked)),
+        None => None,
+    };
+    let form = match waiting {
+        Some((token, parked)) => {
+            let fields = parking::fields(&parked.label.content_type, &parked.body).await.unwrap_or_default();
+            Some((parking::word(token), parked, fields))
+        }
+        None => None,
+    };
+    Ok(match portal.tongue(visit.rendering) {
+        Rendering::Page => portal.page(&page(portal, session, form)),
+        Rendering::Json => portal.json(&form.map(|form| view(portal, session, form))),
+    })
+}
+
+pub(super) async fn discard(portal: &Portal, visit: &Visit) -> Result<Outcome, Refusal> {
+    let session = visit.known()?;
+    if let (Some(token), Stage::Ready(stage)) = (&visit.parked, session.stage()) {
+        portal.parking.take(token, &Owner::from(stage)).await?;
+    }
+    Ok(Outcome::Dropped)
+}
+
+/// The page to go to first, where a form waits for one who has just come to its Caf again.
+pub(super) async fn waiting(
+    portal: &Portal,
+    visit: &Visit,
+    outcome: &Outcome,
+) -> Result<Option<LocalPath>, StoreError> {
+    let Outcome::Entered(entered) = outcome else { return Ok(None) };
+    let waits = look_at(portal, visit, &entered.session).await?.is_some();
+    Ok(waits.then(|| LocalPath::parse(&format!("{}/declaration-en-attente", portal.site.prefix))).flatten())
+}
+
+async fn look_at(portal: &Portal, visit: &Visit, session: &Session) -> Result<Option<Parked>, StoreError> {
+    match (&visit.parked, session.stage()) {
+        (Some(token), Stage::Ready(stage)) => portal.parking.look_at(token, &Owner::from(stage)).await,
+        _ => Ok(None),
+    }
+}
+
+type Waiting = (String, Parked, Vec<Field>);
+
+fn page(portal: &Portal, session: &Session, waiting: Option<Waiting>) -> Page {
+    let holder = session.stage().holder();
+    let form = waiting.map(|(word, parked, fields)| ParkedForm {
+        caf: caf(portal, session),
+        posted_at: french::moment(&parked.label.posted_at.to_zoned(portal.calendar.zone())),
+        left: french::wait(portal.parking.left(&parked)),
+        fields: fields.into_iter().map(shown).collect(),
+        lacks_password: parked.label.lacks_password,
+        target: parked.label.target,
+        word,
+    });
+    Page::Parked(ParkedPage { frame: portal.frame(Some(holder.account().as_str()), None), form })
+}
+
+fn shown(field: Field) -> (String, String) {
+    match field.value {
+        Value::Text(text) => (field.name, text),
+        Value::File(name, size) => (field.name, format!("fichier {name} ({size} octets)")),
+    }
+}
+
+fn view(portal: &Portal, session: &Session, (word, parked, fields): Waiting) -> View {
+    View {
+        caf: caf(portal, session),
+        valide_le: parked.label.posted_at.to_string(),
+        expire_dans_s: portal.parking.left(&parked).as_secs(),
+        sans_mot_de_passe: parked.label.lacks_password,
+        champs: fields.into_iter().map(field_view).collect(),
+        chemin: parked.label.target,
+        envoi: Sending { champ: FIELD, valeur: word },
+    }
+}
+
+fn field_view(field: Field) -> FieldView {
+    let (valeur, fichier, octets) = match field.value {
+        Value::Text(text) => (Some(text), None, None),
+        Value::File(name, size) => (None, Some(name), Some(size)),
+    };
+    FieldView { nom: field.name, valeur, fichier, octets }
+}
+
+fn caf(portal: &Portal, session: &Session) -> String {
+    session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name)
+}

@@ -1,0 +1,272 @@
+//! A form that is posted after its session ended is kept, and sent once when its owner says so.
+
+use serde_json::{Value, json};
+
+use crate::harness::backend::answer_with;
+use crate::harness::browser::Browser;
+use crate::harness::client::{Client, Response};
+use crate::harness::world::{Kind, ONE_CAF, PASSWORD, SIRET, TWO_CAFS, World, account, sign_in};
+use crate::on_each_store;
+
+const TARGET: &str = "/teleprocedure/certificat-emploi/saisie?mois=11";
+const BODY: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50&mot_de_passe=jamais";
+const KEPT: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50";
+const FORM: &str = "application/x-www-form-urlencoded";
+const WAITING: &str = "/portail/declaration-en-attente";
+
+/// Posts the form as a browser does.
+fn post(client: &mut Client, target: &str, body: &str) -> Response {
+    client.post(target).page().body(FORM, body.as_bytes()).send()
+}
+
+/// Someone at Caf 921 who let the session run out, and then posted the form.
+fn late(world: &mut World) -> Client {
+    let mut client = world.at("921");
+    world.gateway.advance(1_800);
+    let answer = post(&mut client, TARGET, BODY);
+    assert_eq!((answer.status, answer.code_on_page()), (401, "session-expiree"), "{}", answer.text());
+    assert!(answer.text().contains("gardé 30 minutes"), "{}", answer.text());
+    client
+}
+
+impl Response {
+    /// The problem's code where a page was wanted: what the page is about.
+    fn code_on_page(&self) -> &'static str {
+        if self.text().contains("Votre session est terminée") { "session-expiree" } else { "?" }
+    }
+}
+
+fn waiting(client: &mut Client) -> Value {
+    client.get(WAITING).program().send().json()
+}
+
+/// The body that sends what waits.
+fn word(told: &Value) -> String {
+    format!("{}={}", told["envoi"]["champ"].as_str().unwrap(), told["envoi"]["valeur"].as_str().unwrap())
+}
+
+fn back_at(client: &mut Client, caf: &str) -> Response {
+    assert_eq!(sign_in(client, TWO_CAFS, PASSWORD).status, 200);
+    client.post("/portail/caf").json(&json!({"caf": caf})).send()
+}
+
+on_each_store! {
+    fn what_was_typed_is_shown_and_sent_once(kind: Kind) {
+        let mut world = World::new(kind);
+        let mut client = late(&mut world);
+        assert_eq!(world.caf921.count(), 0, "nothing is sent of itself");
+        let state = back_at(&mut client, "921").json();
+        assert_eq!(state["suite"], WAITING, "{state}");
+        let told = waiting(&mut client);
+        assert_eq!((&told["chemin"], &told["sans_mot_de_passe"]), (&json!(TARGET), &json!(true)), "{told}");
+        assert_eq!(told["champs"], json!([
+            {"nom": "salarie", "valeur": "Zoé Petit"}, {"nom": "salaire", "valeur": "712,50"},
+        ]));
+        assert_eq!(world.caf921.count(), 0);
+        let sent = post(&mut client, TARGET, &word(&told));
+        assert_eq!((sent.status, sent.text().as_str()), (200, "Caf 921"));
+        let got = world.caf921.last();
+        assert_eq!(got.line(), format!("POST {TARGET} HTTP/1.1"));
+        assert_eq!((got.one("content-type"), got.body.as_slice()), (FORM, KEPT.as_bytes()));
+        assert_eq!((got.one("x-esat-compte"), got.one("x-caf-code")), (TWO_CAFS, "921"));
+        assert!(!got.head.contains("attente"), "{}", got.head);
+        // A second press, or another tab, sends nothing more.
+        for _ in 0..3 {
+            let again = post(&mut client, TARGET, &word(&told));
+            // Without the cookie, which is taken away, the word is a body like any other.
+            assert_eq!(again.status, 200, "{}", again.text());
+        }
+        assert!(waiting(&mut client).is_null());
+        assert_eq!(world.caf921.received().iter().filter(|got| got.body == KEPT.as_bytes()).count(), 1);
+    }
+
+    fn of_two_that_send_at_once_one_does(kind: Kind) {
+        let mut world = World::new(kind);
+        let mut client = late(&mut world);
+        back_at(&mut client, "921");
+        let told = waiting(&mut client);
+        let bytes = client.post(TARGET).page().body(FORM, word(&told).as_bytes()).bytes();
+        let answers: Vec<u16> = std::thread::scope(|scope| {
+            let sent: Vec<_> = (0..8).map(|_| scope.spawn(|| client.raw(&bytes).unwrap().status)).collect();
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        });
+        assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+        assert!(answers.iter().all(|status| [200, 400].contains(status)), "{answers:?}");
+        assert_eq!(world.caf921.count(), 1);
+    }
+
+    fn it_goes_to_nobody_else(kind: Kind) {
+        let mut world = World::new(kind);
+        world.gateway.accounts(&[account("voisin@esat.example", SIRET, &["921", "751"])]);
+        let mut client = late(&mut world);
+        // Another account, in the same browser.
+        assert_eq!(sign_in(&mut client, "voisin@esat.example", PASSWORD).status, 200);
+        let state = client.post("/portail/caf").json(&json!({"caf": "921"})).send().json();
+        assert_eq!(state["suite"], "/");
+        assert!(waiting(&mut client).is_null());
+        // The same account, at another Caf.
+        let state = back_at(&mut client, "751").json();
+        assert_eq!(state["suite"], "/");
+        assert!(waiting(&mut client).is_null());
+        // The same account and Caf, in another browser.
+        let mut elsewhere = world.at("921");
+        assert!(waiting(&mut elsewhere).is_null());
+        assert_eq!((world.caf921.count(), world.caf751.count()), (0, 0));
+        // It waited all the while.
+        client.post("/portail/caf").json(&json!({"caf": "921"})).send();
+        assert_eq!(waiting(&mut client)["chemin"], TARGET);
+    }
+
+    fn it_is_dropped_when_told_or_after_half_an_hour(kind: Kind) {
+        let mut world = World::new(kind);
+        let mut client = late(&mut world);
+        back_at(&mut client, "921");
+        let told = waiting(&mut client);
+        let dropped = client.post(WAITING).program().body(FORM, b"").send();
+        assert_eq!(dropped.status, 200, "{}", dropped.text());
+        assert!(!client.jar.contains_key("octroi-attente"));
+        assert!(waiting(&mut client).is_null());
+
+        let mut client = late(&mut world);
+        world.gateway.advance(1_700);
+        back_at(&mut client, "921");
+        let told_late = waiting(&mut client);
+        assert_eq!(told_late["expire_dans_s"], 100);
+        world.gateway.advance(100);
+        assert!(waiting(&mut client).is_null());
+        let refused = client.post(TARGET).program().body(FORM, word(&told_late).as_bytes()).send();
+        assert_eq!(refused.problem(), (400, "requete-invalide".to_owned()));
+        assert_eq!(world.caf921.count(), 0, "{told}");
+    }
+
+    fn a_closed_volet_or_a_dead_backend_leaves_it_waiting(kind: Kind) {
+        let mut world = World::new(kind);
+        world.gateway.set_clock("2027-02-28T23:20:00+01:00");
+        world.gateway.accounts(&[{
+            let mut fresh = account("tard@esat.example", SIRET, &["921"]);
+            fresh["password_changed_at"] = json!("2027-02-01T08:00:00Z");
+            fresh
+        }]);
+        let mut client = world.gateway.client();
+        assert_eq!(sign_in(&mut client, "tard@esat.example", PASSWORD).status, 200);
+        world.gateway.set_clock("2027-02-28T23:55:00+01:00");
+        assert_eq!(post(&mut client, TARGET, BODY).status, 401);
+        assert_eq!(sign_in(&mut client, "tard@esat.example", PASSWORD).status, 200);
+        let told = waiting(&mut client);
+        assert_eq!(told["chemin"], TARGET);
+        world.gateway.set_clock("2027-03-01T00:00:00+01:00");
+        let closed = client.post(TARGET).program().body(FORM, word(&told).as_bytes()).send();
+        assert_eq!(closed.problem(), (403, "volet-ferme".to_owned()));
+        assert_eq!(world.caf921.count(), 0);
+        assert_eq!(waiting(&mut client)["chemin"], TARGET);
+    }
+}
+
+#[test]
+fn a_backend_that_cannot_be_reached_leaves_it_waiting() {
+    let dead = crate::harness::free_port();
+    let mut world = World::with(Kind::Embedded, |settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[([127, 0, 0, 1], dead).into()]);
+    });
+    world.gateway.accounts(&[account("sud@esat.example", SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let mut client = world.gateway.client();
+    sign_in(&mut client, "sud@esat.example", PASSWORD);
+    world.gateway.advance(1_800);
+    assert_eq!(post(&mut client, TARGET, BODY).status, 401);
+    sign_in(&mut client, "sud@esat.example", PASSWORD);
+    let told = waiting(&mut client);
+    let failed = client.post(TARGET).program().body(FORM, word(&told).as_bytes()).send();
+    assert_eq!(failed.code(), "caf-indisponible");
+    assert_eq!(waiting(&mut client)["chemin"], TARGET, "it was certainly not sent");
+}
+
+#[test]
+fn what_is_no_persons_form_is_not_kept() {
+    let mut world = World::new(Kind::Embedded);
+    let mut client = world.at("921");
+    world.gateway.advance(1_800);
+    let large = format!("a={}", "x".repeat(1024 * 1024));
+    let json = client.post(TARGET).page().json(&json!({"a": 1})).send();
+    let program = client.post(TARGET).program().body(FORM, BODY.as_bytes()).send();
+    let script =
+        client.post(TARGET).page().header("Sec-Fetch-Mode", "cors").body(FORM, BODY.as_bytes()).send();
+    let put = client.request("PUT", TARGET).page().body(FORM, BODY.as_bytes()).send();
+    let large = post(&mut client, TARGET, &large);
+    let foreign =
+        client.post(TARGET).page().header("Sec-Fetch-Site", "cross-site").body(FORM, BODY.as_bytes()).send();
+    for answer in [&json, &program, &script, &put, &large, &foreign] {
+        assert!([401, 403].contains(&answer.status), "{}", answer.text());
+        assert_eq!(answer.header("set-cookie"), None, "{}", answer.text());
+    }
+    // A cookie that never was a session's keeps nothing either.
+    let mut stranger = world.gateway.client();
+    stranger.jar.insert("octroi".to_owned(), "A".repeat(43));
+    assert_eq!(post(&mut stranger, TARGET, BODY).header("set-cookie"), None);
+    // One that was left has nothing to come back for.
+    let mut gone = world.at("921");
+    let left = gone.jar.clone();
+    gone.post("/portail/deconnexion").program().body(FORM, b"").send();
+    gone.jar = left;
+    assert_eq!(post(&mut gone, TARGET, BODY).header("set-cookie"), None);
+}
+
+#[test]
+fn a_dead_session_keeps_five_forms_and_no_more() {
+    let mut world = World::new(Kind::Embedded);
+    let mut client = world.at("921");
+    world.gateway.advance(1_800);
+    let kept = (0..8).filter(|_| post(&mut client, TARGET, BODY).header("set-cookie").is_some()).count();
+    assert_eq!(kept, 5);
+}
+
+#[test]
+fn a_small_post_of_ones_own_goes_through_beside_a_form_that_waits() {
+    let mut world = World::new(Kind::Embedded);
+    let mut client = late(&mut world);
+    back_at(&mut client, "921");
+    let length = word(&waiting(&mut client)).len();
+    let own = format!("x={}", "y".repeat(length - 2));
+    assert_eq!(post(&mut client, TARGET, &own).status, 200);
+    assert_eq!(world.caf921.last().body, own.as_bytes());
+    let asked = word(&waiting(&mut client));
+    let other_path = client.post("/ailleurs").program().body(FORM, asked.as_bytes()).send();
+    assert_eq!(other_path.problem(), (400, "requete-invalide".to_owned()));
+}
+
+#[test]
+fn by_keyboard_in_a_browser_without_javascript() {
+    let mut world = World::new(Kind::Embedded);
+    world.caf921.script(answer_with(
+        "Content-Type: text/html; charset=utf-8\r\n",
+        "<!doctype html><form method=post action='/saisie'><input name=salaire><button>Valider</button></form>",
+    ));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let browser = Browser::start(false).await;
+        browser.open(&format!("http://{}/saisie", world.gateway.public)).await;
+        browser.type_in("identifiant", ONE_CAF).await;
+        browser.type_in("mot_de_passe", PASSWORD).await;
+        browser.press("Se connecter").await;
+        browser.type_in("salaire", "712,50 <b>").await;
+        world.gateway.advance(1_800);
+        browser.press("Valider").await;
+        browser.reads("gardé 30 minutes").await;
+        assert!(!world.caf921.received().iter().any(|got| got.line().starts_with("POST")));
+        browser.open(&format!("http://{}/portail/connexion", world.gateway.public)).await;
+        browser.type_in("identifiant", ONE_CAF).await;
+        browser.type_in("mot_de_passe", PASSWORD).await;
+        browser.press("Se connecter").await;
+        browser.reads("Une saisie attend votre décision").await;
+        browser.reads("712,50 <b>").await;
+        let received = "<!doctype html><p>Déclaration reçue";
+        world.caf921.script(answer_with("Content-Type: text/html; charset=utf-8\r\n", received));
+        browser.press("Envoyer cette saisie à Caf des Hauts-de-Seine").await;
+        browser.reads("Déclaration reçue").await;
+        assert_eq!(browser.place().await, "/saisie");
+        browser.close().await;
+    });
+    let posts = world.caf921.received().into_iter().filter(|got| got.line().starts_with("POST"));
+    let bodies: Vec<_> = posts.map(|got| String::from_utf8(got.body).unwrap()).collect();
+    assert_eq!(bodies, ["salaire=712%2C50+%3Cb%3E"]);
+}
