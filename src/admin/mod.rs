@@ -43,8 +43,8 @@ pub use route::router;
 /// Largest import, in bytes.
 pub const IMPORT_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Longest that an import may take: provisional passwords cost some 20 ms each to hash.
-pub const IMPORT_TIMEOUT: Duration = Duration::from_mins(15);
+/// Longest that an import may take: provisional passwords cost some 20 ms of a core each to hash.
+pub const IMPORT_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Longest that anything else may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

@@ -134,7 +134,7 @@ async fn import_accounts(
     headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let file = import_file(query, "suspend", &headers, rows);
+    let file = import_file(query, "suspend", &headers, rows).await;
     run(state, file.map(Command::ImportAccounts)).await
 }
 
@@ -144,12 +144,12 @@ async fn import_establishments(
     headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let file = import_file(query, "delete", &headers, rows);
+    let file = import_file(query, "delete", &headers, rows).await;
     run(state, file.map(Command::ImportEstablishments)).await
 }
 
 /// `gone` is what may be asked to become of what the file does not name.
-fn import_file(
+async fn import_file(
     query: Result<Query<ImportQuery>, QueryRejection>,
     gone: &str,
     headers: &HeaderMap,
@@ -165,6 +165,8 @@ fn import_file(
         }
     };
     let ImportQuery { dry_run, progress, .. } = query;
+    // Many a client sends no more of its request once the response has begun.
+    let rows = if progress { import::whole(rows).await?.into() } else { rows };
     Ok(Import { rows, format: Format::said(headers), dry_run, gone, progress })
 }
 
@@ -198,7 +200,7 @@ fn named(text: &str) -> Result<Identifiant, Problem> {
 
 /// What a body of one JSON object asks for.
 async fn object<T>(body: Body, parse: impl FnOnce(Fields) -> Result<T, Vec<Fault>>) -> Result<T, Problem> {
-    let text = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| import::broken(&error))?;
+    let text = import::whole(body).await?;
     let fields = Fields::parse(&text).map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, fault.reason))?;
     parse(fields).map_err(|faults| {
         let errors = faults.into_iter().map(|fault| fault.on(None)).collect();

@@ -79,6 +79,8 @@ on_each_store! {
             assert_eq!(world.gateway.client().post("/portail/mot-de-passe").json(&changed).send().status, 401, "it does not open its own change");
             let (_, shown, _) = world.gateway.cli(&["account", "show", name]);
             assert!(shown.contains("provisional password expired"), "{shown}");
+            let (_, why, _) = world.gateway.cli(&["explain", "--account", name, "--caf", "921", "--path", "/"]);
+            assert!(why.contains("the provisional password expired on 2027-01-14 12:00:00"), "{why}");
         }
         let (_, table, _) = world.gateway.cli(&["account", "list"]);
         assert_eq!(table.matches("provisional password expired").count(), 2, "{table}");

@@ -22,7 +22,13 @@ pub(super) enum Malformed {
     /// `a"b`
     #[error("a quote in the middle of a field; the whole field is to be quoted, and its quotes doubled")]
     Within,
+    /// A line of nothing but delimiters must not fill the memory.
+    #[error("a row has at most {MOST_FIELDS} fields")]
+    Fields,
 }
+
+/// Most fields of a record; no table has a tenth of it.
+const MOST_FIELDS: usize = 200;
 
 /// The records of a text. Lines that are empty are passed over.
 pub(super) struct Records<'a> {
@@ -91,7 +97,7 @@ impl<'a> Records<'a> {
     fn give_up(&mut self, why: Malformed) {
         let (line, rest) = match why {
             Malformed::Open => (0, ""),
-            Malformed::After | Malformed::Within => {
+            Malformed::After | Malformed::Within | Malformed::Fields => {
                 self.rest.split_once('\n').map_or((0, ""), |(_, rest)| (1, rest))
             }
         };
@@ -111,6 +117,10 @@ impl Iterator for Records<'_> {
             let (line, mut fields) = (self.line, Vec::new());
             loop {
                 match self.field() {
+                    Ok((_, true)) if fields.len() + 1 == MOST_FIELDS => {
+                        self.give_up(Malformed::Fields);
+                        return Some(Record { line, fields: Err(Malformed::Fields) });
+                    }
                     Ok((field, more)) => {
                         fields.push(field);
                         if !more {

@@ -13,6 +13,7 @@ mod tests;
 use std::error::Error as _;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::LengthLimitError;
 
@@ -73,13 +74,18 @@ pub(super) async fn read<T: Send + 'static>(
     columns: &'static [Column],
     parse: impl Fn(Fields) -> Result<T, Vec<Fault>> + Send + 'static,
 ) -> Result<Rows<T>, Problem> {
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| broken(&error))?;
+    let bytes = whole(body).await?;
     let reading = tokio::task::spawn_blocking(move || match format.of(&bytes) {
         Format::Csv(charset) => table::read(&bytes, charset, columns, &parse),
         Format::JsonLines | Format::Guess => json_lines::read(&bytes, &parse),
     });
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the file could not be read");
     reading.await.map_err(failed)?
+}
+
+/// A body, read to its end.
+pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, usize::MAX).await.map_err(|error| broken(&error))
 }
 
 /// The rows and faults met so far.
@@ -145,7 +151,7 @@ pub(super) fn check_caf(fields: &mut Fields, key: &'static str, state: &State, c
 }
 
 /// Why a body could not be read to its end.
-pub(super) fn broken(error: &axum::Error) -> Problem {
+fn broken(error: &axum::Error) -> Problem {
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {

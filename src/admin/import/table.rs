@@ -156,7 +156,8 @@ fn value(kind: Kind, text: &str) -> Value {
         _ if text.is_empty() => Value::Null,
         Kind::Name => Value::from(text),
         _ if word.is_empty() => Value::Null,
-        Kind::Word => Value::from(word),
+        // Spreadsheets put narrow and unbreakable spaces between digits.
+        Kind::Word => Value::from(word.replace(['\u{a0}', '\u{202f}'], " ")),
         Kind::Flag => match word.to_lowercase().as_str() {
             "true" | "vrai" | "oui" | "yes" | "1" => Value::from(true),
             "false" | "faux" | "non" | "no" | "0" => Value::from(false),

@@ -37,6 +37,12 @@ fn a_record_that_cannot_be_cut_does_not_hide_the_next() {
     assert_eq!(records(text), expected);
     assert_eq!(records("a;b\nc;\"d\ne;f\n"), [right(1, &["a", "b"]), (2, Err(Malformed::Open))]);
     assert_eq!(records("\""), [(1, Err(Malformed::Open))]);
+    let wide = format!("{}\na;b", "x;".repeat(1_000));
+    assert_eq!(records(&wide), [(1, Err(Malformed::Fields)), right(2, &["a", "b"])]);
+    assert_eq!(
+        records(&"x;".repeat(199)).first().and_then(|(_, fields)| Some(fields.as_ref().ok()?.len())),
+        Some(200)
+    );
     assert_eq!(records(""), []);
 }
 

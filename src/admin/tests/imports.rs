@@ -177,3 +177,36 @@ async fn establishments_are_imported_all_or_none() {
     assert_eq!(list["establishments"].as_array().map(Vec::len), Some(3));
     assert_eq!(list["establishments"][2]["identifiant_communication"], "00012345678");
 }
+
+#[tokio::test]
+async fn hostile_tables() {
+    let desk = Desk::new();
+    let head = "identifiant;siret;cafs\n";
+    let right = "a@esat.example;73282932000074;921\n";
+    let csv = async |body: Vec<u8>| desk.import_as("accounts", "text/csv", body).await;
+    let long = format!("{head}{right}b@esat.example;{};921\n", "7".repeat(70_000));
+    let name = "x".repeat(100_000);
+    let wrong: [(Vec<u8>, &str); 9] = [
+        (b"".to_vec(), "the file is empty"),
+        (b"\r\n;;\n\n".to_vec(), "the file is empty"),
+        (long.into_bytes(), "this row is longer than 64 KiB"),
+        (format!("{head}{}", "x\n".repeat(100_000)).into_bytes(), "more than 20000 rows are wrong"),
+        (format!("{name};{}", &head).into_bytes(), "there is no such column"),
+        (";".repeat(1 << 20).into_bytes(), "a row has at most 200 fields"),
+        (format!("{head}a\0@esat.example;7\0;9\n").into_bytes(), "an identifiant is an e-mail address"),
+        (format!("{head}{}\"", &right).into_bytes(), "a quote is opened here and never closed"),
+        (b"\xff\xfei\0d\0".to_vec(), "UTF-16"),
+    ];
+    for (body, told) in wrong {
+        let (status, problem) = csv(body).await;
+        let text = problem.to_string();
+        assert!(status == 422 && text.contains(told), "{told}: {status} {}", &text[..text.len().min(500)]);
+        assert!(!text.contains(&name[..65]));
+    }
+    let (status, problem) = csv(format!("{head}{}", right.repeat(60_000)).into_bytes()).await;
+    assert_eq!((status, &problem["title"]), (413, &json!("Payload Too Large")));
+    assert!(desk.names().await.is_empty());
+    let spaced = "identifiant;siret;cafs\na@esat.example;732\u{a0}829\u{202f}320 00074; 921 | 751 \n";
+    assert_eq!(csv(spaced.into()).await.0, 200);
+    assert_eq!(desk.names().await, ["a@esat.example"]);
+}
