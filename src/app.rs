@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
 use crate::admin;
-use crate::config::{self, Config};
+use crate::config::{self, AuditFailure, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
 use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
 use crate::gate::{Limits, Shared};
@@ -26,6 +26,7 @@ use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers}
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
+use crate::telemetry::audit::{self, Audit, OnFailure};
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum StartError {
     /// `[mail]` cannot be used.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The audit log cannot be begun.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -93,6 +97,13 @@ impl App {
     /// Opens the store, builds every service, and listens.
     pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
         let config = Arc::new(config);
+        if let Some(path) = &config.audit.path {
+            let on_failure = match config.audit.on_failure {
+                AuditFailure::Refuse => OnFailure::Refuse,
+                AuditFailure::Continue => OnFailure::Continue,
+            };
+            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure)?);
+        }
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -312,7 +323,14 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     let store = Arc::clone(store);
     Arc::new(move || {
         let reachable = store.is_reachable();
-        if reachable { Vec::new() } else { vec!["the store is out of reach".to_owned()] }
+        let mut reasons = Vec::new();
+        if !reachable {
+            reasons.push("the store is out of reach".to_owned());
+        }
+        if audit::log().is_refusing() {
+            reasons.push("the audit log cannot be written".to_owned());
+        }
+        reasons
     })
 }
 

@@ -207,6 +207,7 @@ impl AccountRow {
             status: self.status.unwrap_or(Status::Active),
             former: self.former,
             last_sign_in: self.last_sign_in,
+            last_caf: None,
             lock_epoch: 0,
             revision: 0,
         }

@@ -53,6 +53,9 @@ pub struct Account {
     /// When its owner last signed in.
     #[serde(default)]
     pub last_sign_in: Option<Timestamp>,
+    /// The Caf it last turned to, which is proposed first the next time.
+    #[serde(default)]
+    pub last_caf: Option<CafCode>,
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,

@@ -166,7 +166,11 @@ impl Accounts {
     pub async fn grant(&self, identifiant: &Identifiant, caf: CafCode) -> Result<GrantedCaf, GrantError> {
         let account = self.store.find(identifiant).await?.ok_or(GrantError::Inactive)?;
         self.may_enter(&account, caf, self.clock.now())?;
-        Ok(GrantedCaf::new(caf, account.cafs))
+        let cafs = account.cafs.clone();
+        if cafs.len() > 1 && account.last_caf != Some(caf) {
+            self.note_caf(account, caf).await;
+        }
+        Ok(GrantedCaf::new(caf, cafs))
     }
 
     /// What [`Accounts::grant`] decides by: whether `account` may enter `caf` at an instant.
@@ -255,6 +259,14 @@ impl Accounts {
                 Ok(account)
             }
             _ => Err(SignInError::Refused),
+        }
+    }
+
+    /// Notes the Caf for the next choice; nobody is kept out for a note.
+    async fn note_caf(&self, mut account: Account, caf: CafCode) {
+        account.last_caf = Some(caf);
+        if let Err(error) = self.store.replace(&account).await {
+            tracing::debug!(%error, "the last Caf is not noted");
         }
     }
 

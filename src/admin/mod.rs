@@ -7,6 +7,7 @@
 mod account;
 mod account_import;
 mod answer;
+mod audited;
 mod clock;
 mod command;
 mod establishment;
@@ -33,6 +34,7 @@ pub use answer::{
     AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
     GoneAre, ImportDone, Provisional,
 };
+pub use audited::AUTHOR;
 pub use command::{AccountQuery, Command, ExplainQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};

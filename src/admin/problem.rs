@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{EnrolError, HashError, UpdateError};
 use crate::domain::StoreError;
+use crate::telemetry::audit::Unaudited;
 
 /// Why nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,12 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(listener = "admin", %error, "the store failed");
         Self::busy("the store is out of reach: it is not known whether anything was done")
+    }
+}
+
+impl From<Unaudited> for Problem {
+    fn from(error: Unaudited) -> Self {
+        Self::busy(&error.to_string())
     }
 }
 

@@ -16,13 +16,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::import::{self, Fault, Fields};
+use super::import::{self, Fault, Fields, Teller};
 use super::{
     AccountQuery, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import, Problem,
-    State, TIMEOUT, account_import, guard, health, problem,
+    State, TIMEOUT, account_import, audited, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
+use crate::telemetry::audit::{self, Entry};
 
 /// Largest body of anything but an import, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -52,6 +53,7 @@ pub fn router(state: State) -> Router {
         .merge(bounded(others, BODY_LIMIT, TIMEOUT))
         // The last layer is the outermost: errors of all others are dressed as problems.
         .layer(from_fn(note))
+        .layer(from_fn(audited::author))
         .layer(from_fn(guard::refuse_browsers))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::dress))
@@ -73,16 +75,33 @@ async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Respo
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
+    let entry = audited::entry(&command);
     let tell = import::silent();
     let (steps, told) = (tell.subscribe(), command.tells());
-    let working =
-        tokio::spawn(
-            async move { command.execute(&state, &tell).await.unwrap_or_else(Problem::into_response) },
-        );
+    let working = tokio::spawn(async move {
+        let done = carry_out(&state, command, entry, &tell).await;
+        done.unwrap_or_else(Problem::into_response)
+    });
     if told {
         return import::stream(steps, working);
     }
     working.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// A change is written down with what came of it, and is not begun while it could not be.
+async fn carry_out(
+    state: &State,
+    command: Command,
+    entry: Option<Entry>,
+    tell: &Teller,
+) -> Result<Response, Problem> {
+    let Some(entry) = entry else { return command.execute(state, tell).await };
+    let now = state.clock.now();
+    audit::log().check(now).await?;
+    let done = command.execute(state, tell).await;
+    let outcome = if done.is_ok() { "ok" } else { "refused" };
+    audit::log().record(now, Entry { outcome, ..entry }).await?;
+    done
 }
 
 fn on_account(command: fn(Identifiant) -> Command) -> MethodRouter<Arc<State>> {

@@ -4,14 +4,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use axum::body::Body;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
 use super::output;
 use super::progress::Bar;
-use crate::admin::{Command, Problem};
+use crate::admin::{AUTHOR, Command, Problem};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Gateway {
@@ -25,6 +26,9 @@ pub(super) struct Gateway {
         default_value = "http://127.0.0.1:9901"
     )]
     pub(super) admin: Endpoint,
+    /// Who asks, for the audit log; the user of this terminal, where it is not told
+    #[arg(long, global = true, value_name = "NAME", env = "USER", hide_env = true)]
+    pub(super) by: Option<String>,
     /// Print what the admin API answers, as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -49,7 +53,7 @@ impl Gateway {
         show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (patience, request) = (command.timeout(), command.into_request()?);
+        let (patience, request) = (command.timeout(), self.request(command)?);
         let called =
             runtime.block_on(client::call(&self.admin, request, patience, &mut |piece| bar.hear(piece)));
         bar.clear();
@@ -66,7 +70,7 @@ impl Gateway {
 
     pub(super) async fn call(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
         let patience = command.timeout();
-        let request = command.into_request()?;
+        let request = self.request(command)?;
         Ok(client::call(&self.admin, request, patience, &mut |_| ()).await?)
     }
 
@@ -97,6 +101,15 @@ impl Gateway {
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn request(&self, command: Command) -> anyhow::Result<Request<Body>> {
+        let mut request = command.into_request()?;
+        if let Some(by) = &self.by {
+            let name = HeaderValue::from_str(by).context("--by: a name of visible ASCII characters")?;
+            request.headers_mut().insert(AUTHOR, name);
+        }
+        Ok(request)
     }
 
     fn stranger(&self) -> String {

@@ -6,6 +6,7 @@
 mod account;
 mod account_view;
 mod ask;
+mod audit;
 mod check;
 mod client;
 mod clock;
@@ -67,6 +68,9 @@ enum Command {
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
+    /// Check an audit log, or take out what is about one Caf
+    #[command(after_help = "Example:\n  octroi audit verify /var/log/octroi/audit.jsonl")]
+    Audit(audit::Args),
     /// Show or move the clock of a gateway in rehearsal
     #[command(after_help = "Example:\n  octroi clock set 2026-12-01T00:00:00+01:00")]
     Clock(clock::Args),
@@ -107,6 +111,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Audit(args)) => audit::run(&args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Schema) => schema::run(),

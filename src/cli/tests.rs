@@ -14,7 +14,7 @@ use crate::config::AdminListen;
 const ONE: &str = r#"{"identifiant":"a@esat.example","siret":"73282932000074","cafs":["921"]}"#;
 
 fn gateway(admin: &str, json: bool) -> Gateway {
-    Gateway { admin: admin.parse().expect("an endpoint"), json }
+    Gateway { admin: admin.parse().expect("an endpoint"), by: None, json }
 }
 
 /// What a command exits with (as `Debug` tells it), prints, and complains of.
@@ -69,7 +69,7 @@ fn what_the_command_line_takes() {
         "octroi account import f --delete-gone",
         "octroi account export --format xlsx",
         "octroi establishment import f --suspend-gone",
-        "octroi audit verify f",
+        "octroi audit verify",
     ] {
         assert_eq!(parse(line), Err(2), "{line}");
     }

@@ -81,6 +81,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::session::SESSION,
     &super::password::PASSWORD,
     &super::login::LOGIN,
+    &super::audit::AUDIT,
     &super::limits::LIMITS,
     &super::limits::PER_CLIENT,
     &super::limits::PER_SESSION,

@@ -5,7 +5,7 @@ use http::Response;
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::pages::{HomePage, SignInPage};
+use super::pages::{HomePage, Notice, SignInPage};
 use super::state::State;
 use super::{Page, Portal, Visit, french};
 use crate::domain::LocalPath;
@@ -59,10 +59,19 @@ fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> P
     let holder = session.stage().holder();
     let age = portal.desk.accounts.password_age(holder.password_changed_at());
     let days_left = age.days_left(portal.clock.now());
+    let mut frame = portal.frame(Some(holder.account().as_str()), retour);
+    frame.notices.extend((days_left <= FEW_DAYS).then(|| due_soon(portal, days_left)));
     Page::Home(HomePage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame,
         caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
         several: holder.cafs().len() > 1,
-        days_left: (days_left <= FEW_DAYS).then_some(days_left),
     })
+}
+
+fn due_soon(portal: &Portal, days_left: u32) -> Notice {
+    Notice {
+        title: "Votre mot de passe expire bientôt".to_owned(),
+        detail: format!("Il reste {} pour le changer.", french::plural(days_left.into(), "jour")),
+        link: Some((format!("{}/mot-de-passe", portal.site.prefix), "Le changer maintenant".to_owned())),
+    }
 }

@@ -5,6 +5,7 @@
 //! which only `gate::problem` turns into a response; it takes along the form to be shown again.
 
 mod action;
+mod audited;
 mod caf;
 mod establishment;
 mod fields;
@@ -47,6 +48,7 @@ use crate::domain::{Calendar, Clock, LocalPath, NormalPath, Token};
 use crate::entry::{Desk, LostPassword, Signer};
 use crate::parking::{Parking, ParkingCookie};
 use crate::session::{Session, SessionCookie, Stage};
+use crate::telemetry::audit;
 use fields::Fields;
 use pages::Site;
 
@@ -79,6 +81,8 @@ pub struct Visit {
     pub parked: Option<Token>,
     /// The client's address, as limits know it.
     pub place: String,
+    /// The request's id.
+    pub request: String,
     /// HTML or JSON.
     pub rendering: Rendering,
 }
@@ -168,10 +172,29 @@ impl Portal {
             },
         };
         let retour = self.retour(written.peek("retour")).or(retour);
+        let asked = audited::Asked::of(action, visit, &written);
+        let now = self.clock.now();
+        if asked.is_some() {
+            audit::log().check(now).await?;
+        }
         let acted = self.act(action, visit, written, retour.clone()).await;
+        if let Some(asked) = asked
+            && let Err(error) = audit::log().record(now, asked.fell(&acted)).await
+        {
+            self.undo(&acted).await?;
+            return Err(error.into());
+        }
         let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
         let retour = parked::waiting(self, visit, &outcome).await?.or(retour);
         Ok(self.reply_to_post(visit, &outcome, retour.as_ref()))
+    }
+
+    /// A session that could not be written down is not given out.
+    async fn undo(&self, acted: &Result<reply::Outcome, Refusal>) -> Result<(), Refusal> {
+        if let Ok(reply::Outcome::Entered(entered)) = acted {
+            self.desk.sign_out(&entered.session).await.map_err(|error| self.cause(error))?;
+        }
+        Ok(())
     }
 
     /// The page that a state leads to; the root, once admitted.
@@ -232,9 +255,12 @@ impl Portal {
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
             Action::Parked => parked::discard(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
-                Ok(reply::Outcome::Same)
-            }
+            Action::Session
+            | Action::Continue
+            | Action::Jwks
+            | Action::Stylesheet
+            | Action::Script
+            | Action::PageScript => Ok(reply::Outcome::Same),
         }
     }
 
@@ -244,6 +270,7 @@ impl Portal {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
             Action::Script => script::get(self),
+            Action::PageScript => stylesheet::script(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())

@@ -41,6 +41,8 @@ pub struct Holder {
     account: Identifiant,
     siret: Siret,
     cafs: Vec<CafCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_caf: Option<CafCode>,
     password_changed_at: Timestamp,
 }
 
@@ -161,6 +163,7 @@ impl MustChooseCaf {
     #[must_use]
     pub fn choose(mut self, granted: &GrantedCaf, known: Option<KnownEstablishment>) -> Stage {
         granted.cafs().clone_into(&mut self.holder.cafs);
+        self.holder.last_caf = Some(granted.code());
         let asked = MustIdentifyEstablishment { holder: self.holder, caf: granted.code() };
         match known {
             Some(known) => asked.identify(&known),
@@ -228,6 +231,11 @@ impl Holder {
         &self.cafs
     }
 
+    /// The Caf that was last turned to, in this session or in a former one.
+    pub fn last_caf(&self) -> Option<CafCode> {
+        self.last_caf
+    }
+
     /// When the password was last changed.
     pub fn password_changed_at(&self) -> Timestamp {
         self.password_changed_at
@@ -241,6 +249,7 @@ impl From<SignedIn> for Holder {
             account: account.identifiant,
             siret: account.siret,
             cafs: account.cafs,
+            last_caf: account.last_caf,
             password_changed_at: account.password_changed_at,
         }
     }

@@ -8,6 +8,7 @@
 mod harness;
 
 mod administration;
+mod audit;
 mod browser;
 mod caf;
 mod calendar;

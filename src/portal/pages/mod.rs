@@ -1,5 +1,5 @@
-//! The pages: one template each, a small stylesheet, and one script that warns before
-//! the session ends, which nothing depends on. Every value is escaped by askama.
+//! The pages: one template each, a small stylesheet, and two scripts that nothing depends on: one warns before
+//! the session ends, one makes forms easier. Every value is escaped by askama.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,25 +14,38 @@ use crate::domain::{LocalPath, PasswordRule};
 
 /// The stylesheet of all pages.
 pub(super) const STYLESHEET: &str = include_str!("../templates/style.css");
+/// What makes the pages easier where JavaScript is on: read by old browsers too.
+pub(super) const SCRIPT: &str = include_str!("../templates/pages.js");
 
 /// What all pages share.
 #[derive(Debug)]
 pub struct Site {
     /// Where the endpoints live.
     pub prefix: String,
+    /// The service's name.
+    pub name: String,
     /// Where the stylesheet is; changes with its content, so that browsers may keep it.
     pub stylesheet: String,
+    /// Where the script is; changes with its content too.
+    pub script: String,
     /// How long a session lives without action, in seconds: the warning tells it.
     pub idle_s: u64,
 }
 
 impl Site {
     pub(super) fn new(prefix: &str, idle: Duration) -> Self {
-        let hash = digest::digest(&digest::SHA256, STYLESHEET.as_bytes());
-        let version = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..6]);
-        let stylesheet = format!("{prefix}/style.css?v={version}");
-        Self { prefix: prefix.to_owned(), stylesheet, idle_s: idle.as_secs() }
+        Self {
+            prefix: prefix.to_owned(),
+            name: "Extranet ESAT".to_owned(),
+            stylesheet: format!("{prefix}/style.css?v={}", version(STYLESHEET)),
+            script: format!("{prefix}/pages.js?v={}", version(SCRIPT)),
+            idle_s: idle.as_secs(),
+        }
     }
+}
+
+fn version(content: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, content.as_bytes()).as_ref()[..6])
 }
 
 /// What stands around a page's own matter.
@@ -46,6 +59,19 @@ pub struct Frame {
     pub retour: Option<LocalPath>,
     /// What went wrong with the form.
     pub complaint: Option<Complaint>,
+    /// What the person should know whatever they came for, first on the page.
+    pub notices: Vec<Notice>,
+}
+
+/// Something to know, that does not stand in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// In a few words.
+    pub title: String,
+    /// What it means and what can be done.
+    pub detail: String,
+    /// Where to do it, and what the link says.
+    pub link: Option<(String, String)>,
 }
 
 /// What went wrong, as the person reads it above the form.
@@ -61,6 +87,24 @@ pub struct Complaint {
     pub field: Option<&'static str>,
     /// The request's id, to be read over the phone.
     pub request_id: String,
+    /// The problem's code in the contract.
+    pub code: &'static str,
+    /// Seconds to wait before trying again.
+    pub wait_s: Option<u64>,
+    /// Name of the Caf that it is about, and whom to ask there.
+    pub caf: Option<(String, String)>,
+}
+
+impl Complaint {
+    /// Whether asking for the same page again may help.
+    fn may_retry(&self) -> bool {
+        self.wait_s.is_some() || self.code == "caf-indisponible"
+    }
+
+    /// Whether only one who is at a Caf can meet it.
+    fn is_inside(&self) -> bool {
+        matches!(self.code, "caf-indisponible" | "volet-ferme" | "caf-differente")
+    }
 }
 
 impl Frame {
@@ -123,8 +167,6 @@ pub struct HomePage {
     pub caf: String,
     /// Whether there are other Cafs.
     pub several: bool,
-    /// Days until the password falls due, where they are few.
-    pub days_left: Option<u32>,
 }
 
 /// Changing the password.
@@ -164,6 +206,8 @@ pub struct CafPage {
     pub cafs: Vec<(String, String)>,
     /// The code of the one where the person is.
     pub current: Option<String>,
+    /// The code of the one that is proposed: the last used.
+    pub chosen: Option<String>,
 }
 
 /// Typing the identifiant de communication.
@@ -322,8 +366,26 @@ impl ProblemPage {
 
 impl PasswordPage {
     fn remaining(&self) -> Option<String> {
-        (self.history > 0).then(|| french::plural(self.history as u64, "dernier"))
+        remaining(self.history)
     }
+}
+
+impl ResetPage {
+    fn remaining(&self) -> Option<String> {
+        remaining(self.history)
+    }
+}
+
+fn remaining(history: usize) -> Option<String> {
+    (history > 0).then(|| french::plural(history as u64, "dernier"))
+}
+
+/// Whether a contact is an electronic address and nothing else, to which a link can write.
+pub(super) fn is_address(contact: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    };
+    contact.split_once('@').is_some_and(|(local, host)| plain(local) && plain(host))
 }
 
 /// Writing to memory does not fail.

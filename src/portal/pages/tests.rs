@@ -10,6 +10,7 @@ fn frame(complaint: Option<Complaint>) -> Frame {
         who: Some(HOSTILE.to_owned()),
         retour: LocalPath::parse("/a?\"'><script>alert(1)</script>"),
         complaint,
+        notices: vec![Notice { title: HOSTILE.to_owned(), detail: HOSTILE.to_owned(), link: None }],
     }
 }
 
@@ -20,6 +21,9 @@ fn complaint() -> Complaint {
         points: vec![HOSTILE.to_owned()],
         field: Some("identifiant"),
         request_id: HOSTILE.to_owned(),
+        code: "volet-ferme",
+        wait_s: Some(61),
+        caf: Some((HOSTILE.to_owned(), HOSTILE.to_owned())),
     }
 }
 
@@ -35,7 +39,7 @@ fn hostile_pages() -> Vec<(&'static str, String)> {
             "expirée",
             Page::SignIn(SignInPage { frame: frame(None), identifiant: said(), expired: Some(said()) }),
         ),
-        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true, days_left: Some(1) })),
+        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true })),
         (
             "mot de passe",
             Page::Password(PasswordPage {
@@ -47,7 +51,15 @@ fn hostile_pages() -> Vec<(&'static str, String)> {
                 max_age: said(),
             }),
         ),
-        ("caf", Page::Caf(CafPage { frame: framed(), cafs: vec![(said(), said())], current: Some(said()) })),
+        (
+            "caf",
+            Page::Caf(CafPage {
+                frame: framed(),
+                cafs: vec![(said(), said())],
+                current: Some(said()),
+                chosen: Some(said()),
+            }),
+        ),
         (
             "établissement",
             Page::Establishment(EstablishmentPage {

@@ -147,7 +147,14 @@ impl World {
         let Route::Action(action) = self.portal.route(&path) else { panic!("{path:?} is no action") };
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
-        let visit = Visit { session, shown_dead, parked: None, place: "192.0.2.1".to_owned(), rendering };
+        let visit = Visit {
+            session,
+            shown_dead,
+            parked: None,
+            place: "192.0.2.1".to_owned(),
+            request: "id".to_owned(),
+            rendering,
+        };
         let response = match self.portal.answer(action, &visit, request).await {
             Ok(response) => response,
             Err(refusal) => Problem::from(refusal).respond(rendering, "req-1", &self.portal),
@@ -272,6 +279,7 @@ fn config(pages: Pages) -> Config {
             idle_timeout: second,
             keep_alive: second,
         },
+        audit: config::Audit { path: None, max_size: 1, on_failure: config::AuditFailure::Refuse },
         log: config::Log { level: "info".to_owned(), format: config::LogFormat::Auto },
         mail: None,
         rehearsal: None,
