@@ -205,7 +205,7 @@ impl Gate {
         shared.limits.client.check(&client)?;
         let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
         let arrival = |path| Arrival {
-            request,
+            request: request.map(Sent::Client),
             provenance,
             path,
             client,
