@@ -206,6 +206,12 @@ async fn hostile_tables() {
     let (status, problem) = csv(format!("{head}{}", right.repeat(60_000)).into_bytes()).await;
     assert_eq!((status, &problem["title"]), (413, &json!("Payload Too Large")));
     assert!(desk.names().await.is_empty());
+    let (_, problem) =
+        csv(b"sep=,\r\nidentifiant,siret,cafs\r\nb@esat.example,73282932000075,921\r\n".to_vec()).await;
+    assert_eq!(
+        errors(&problem).iter().map(|(line, field, _)| (*line, *field)).collect::<Vec<_>>(),
+        [(3, "siret")]
+    );
     let spaced = "identifiant;siret;cafs\na@esat.example;732\u{a0}829\u{202f}320 00074; 921 | 751 \n";
     assert_eq!(csv(spaced.into()).await.0, 200);
     assert_eq!(desk.names().await, ["a@esat.example"]);
