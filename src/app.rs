@@ -384,6 +384,7 @@ fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
 fn account_policy(config: &Config, strength: Arc<Strength>) -> account::Policy {
     account::Policy {
         max_age: config.password.max_age,
+        provisional_max_age: config.password.provisional_max_age,
         rules: PasswordRules { min_length: config.password.min_length },
         strength,
         history: config.password.history,

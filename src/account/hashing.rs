@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc;
 use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _};
+use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
 
@@ -24,6 +25,7 @@ pub struct Hasher {
     jobs: Sender<Job>,
     present: AtomicUsize,
     room: usize,
+    at_once: usize,
     dummy: PasswordHash,
 }
 
@@ -58,12 +60,34 @@ impl Hasher {
             let thread = std::thread::Builder::new().name(format!("octroi-hash-{number}"));
             thread.spawn(move || work_off(&jobs)).map_err(|_| HashError::Failed)?;
         }
-        Ok(Self { jobs, present: AtomicUsize::new(0), room: at_once.max(1) + waiting, dummy })
+        let at_once = at_once.max(1);
+        Ok(Self { jobs, present: AtomicUsize::new(0), room: at_once + waiting, at_once, dummy })
     }
 
     /// Hashes a new password with a random salt.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashError> {
         self.work(move || hash(&password)).await?
+    }
+
+    /// Hashes many new passwords, several at a time, for one caller who can wait: whoever signs in meanwhile
+    /// waits for one of them at most, since the pool serves in order of arrival. `go_on` is told how many are done,
+    /// and says whether to go on; nothing comes back when it does not.
+    pub async fn hash_all(
+        &self,
+        passwords: Vec<SecretString>,
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
+    ) -> Result<Option<Vec<PasswordHash>>, HashError> {
+        let jobs =
+            passwords.into_iter().map(|password| async move { self.in_turn(move || hash(&password)).await? });
+        let mut jobs = futures_util::stream::iter(jobs).buffered(self.at_once);
+        let mut hashes = Vec::new();
+        while let Some(hash) = jobs.next().await {
+            hashes.push(hash?);
+            if !go_on(hashes.len()) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(hashes))
     }
 
     /// Whether `password` is the one of `expected`. Without one, or with one that was made cheaper than
@@ -90,6 +114,14 @@ impl Hasher {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let _present = Present::enter(self)?;
+        self.in_turn(job).await
+    }
+
+    /// Has a job done once those before it are.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
             // Whoever asked may have gone away while it waited.
@@ -202,6 +234,31 @@ mod tests {
         let (a, b, c) = tokio::join!(one(), one(), one());
         assert_eq!([a, b, c], [Ok(false), Ok(false), Err(HashError::Busy)]);
         assert_eq!(one().await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn many_are_hashed_in_their_order_beside_those_who_sign_in() {
+        let pool = Hasher::new(2, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..6).map(|n| format!("Tilleul-{n}").into()).collect();
+        let done = AtomicUsize::new(0);
+        let told = |count| {
+            done.store(count, Ordering::Relaxed);
+            true
+        };
+        let (hashes, beside) = tokio::join!(pool.hash_all(passwords, &told), pool.verify("x".into(), None));
+        let hashes = hashes.expect("hashes").expect("all of them");
+        assert_eq!(beside, Ok(false), "an import takes no sign-in's place");
+        assert_eq!((hashes.len(), done.load(Ordering::Relaxed)), (6, 6));
+        for (n, hash) in hashes.into_iter().enumerate() {
+            assert_eq!(pool.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_hashes_for_one_who_left() {
+        let hasher = Hasher::new(1, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..1_000).map(|n| format!("Tilleul-{n}").into()).collect();
+        assert_eq!(hasher.hash_all(passwords, &|done| done < 2).await, Ok(None));
     }
 
     #[test]

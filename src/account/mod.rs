@@ -4,7 +4,9 @@ mod administration;
 mod breached;
 mod evidence;
 mod hashing;
+mod import;
 mod lockout;
+mod provisional;
 mod recovery;
 mod rotation;
 mod service;
@@ -21,6 +23,7 @@ pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
 pub use breached::{Breached, BreachedError};
 pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
+pub use import::{AccountRow, Changed, FieldChange, Imported, Plan};
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use rotation::{Owed, Reminded};
 pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
@@ -45,6 +48,9 @@ pub struct Account {
     pub password_changed_at: Timestamp,
     /// Whether the password is provisional, or its change was asked for.
     pub must_change: bool,
+    /// Whether the password was made for its owner, who has not changed it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
     /// Whether it may be used.
     pub status: Status,
     /// Hashes of former passwords, the latest first.
@@ -84,6 +90,16 @@ pub enum Status {
     Suspended,
 }
 
+impl Status {
+    /// The word for it in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// An argon2 hash in PHC string format.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -112,7 +128,13 @@ pub trait AccountStore: Send + Sync {
     async fn list(&self) -> Result<Vec<Account>, StoreError>;
 
     /// Adds accounts, all or none: none when one of the names is taken, and says which.
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError>;
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+        self.write(accounts, &[]).await
+    }
+
+    /// Adds `new` accounts as [`AccountStore::add`] does, and puts `changed` ones in the place of those they
+    /// were read from as [`AccountStore::replace`] does; all of them or none.
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError>;
 
     /// Puts `account` in the place of the one it was read from: `false`, and nothing is done, when the
     /// stored revision is no longer `account.revision`. The stored account's revision is one more.
@@ -122,11 +144,13 @@ pub trait AccountStore: Send + Sync {
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError>;
 }
 
-/// What [`AccountStore::add`] did.
+/// What [`AccountStore::write`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// All are there.
     All,
     /// None is, since these names were taken.
     Taken(Vec<Identifiant>),
+    /// None is, since these were changed or removed after they were read.
+    Stale(Vec<Identifiant>),
 }

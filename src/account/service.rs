@@ -21,6 +21,8 @@ use crate::limits::Counters;
 pub struct Policy {
     /// How long a password lives (rule 2).
     pub max_age: Duration,
+    /// How long a provisional password may wait to be changed.
+    pub provisional_max_age: Duration,
     /// What a new password must be.
     pub rules: PasswordRules,
     /// What is too easy to guess.
@@ -63,7 +65,8 @@ impl PreparedChange {
 /// Signing in, or proving that one knows the password, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Unknown, wrong password or suspended: one answer, at one cost. Whose fault: the client's.
+    /// Unknown, wrong password, suspended, or a provisional password that waited too long: one answer, at
+    /// one cost. Whose fault: the client's.
     #[error("unknown account, wrong password or suspended")]
     Refused,
     /// Too many wrong guesses. Whose fault: the client's; may be tried again after the time told.
@@ -222,6 +225,18 @@ impl Accounts {
         account.must_change || self.password_age(account.password_changed_at).is_due(at)
     }
 
+    /// The first instant at which a provisional password opens nothing any more; none for any other.
+    pub fn provisional_until(&self, account: &Account) -> Option<Timestamp> {
+        let age = PasswordAge::new(account.password_changed_at, self.policy.provisional_max_age);
+        account.provisional.then(|| age.due())
+    }
+
+    /// Whether the account's password opens anything at all at an instant: it is active, and its
+    /// password is no provisional one that waited too long.
+    pub fn opens(&self, account: &Account, at: Timestamp) -> bool {
+        account.may_sign_in() && self.provisional_until(account).is_none_or(|until| at < until)
+    }
+
     /// Time left of the lock that wrong passwords brought, everywhere or at `place`; nothing is counted.
     pub async fn lock_left(
         &self,
@@ -249,14 +264,15 @@ impl Accounts {
         mut account: Account,
         hash: PasswordHash,
         now: Timestamp,
-        must_change: bool,
+        provisional: bool,
     ) -> Account {
         let former = std::mem::replace(&mut account.password_hash, hash);
         account.lock_epoch += 1;
         account.former.insert(0, former);
         account.former.truncate(self.policy.history);
         account.password_changed_at = now;
-        account.must_change = must_change;
+        account.must_change = provisional;
+        account.provisional = provisional;
         account
     }
 
@@ -276,7 +292,7 @@ impl Accounts {
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
-            Some(account) if right && account.may_sign_in() => {
+            Some(account) if right && self.opens(&account, self.clock.now()) => {
                 self.lockout.forgive(&guess).await?;
                 Ok((account, guess))
             }

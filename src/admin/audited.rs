@@ -27,20 +27,23 @@ pub(super) async fn author(request: Request, next: Next) -> Response {
 pub(super) fn entry(command: &Command) -> Option<Entry> {
     let (what, who) = match command {
         Command::CreateAccount(new) => ("account-create", Some(new.identifiant.to_string())),
-        Command::ImportAccounts { dry_run: false, .. } => ("account-import", None),
+        Command::ImportAccounts(file) if !file.dry_run => ("account-import", None),
+        // It holds every password hash.
+        Command::ExportAccounts(_) => ("account-export", None),
         Command::SuspendAccount(of) => ("account-suspend", Some(of.to_string())),
         Command::ReactivateAccount(of) => ("account-reactivate", Some(of.to_string())),
         Command::ResetPassword(of) => ("account-reset-password", Some(of.to_string())),
         Command::ForceChange(of) => ("account-force-change", Some(of.to_string())),
         Command::UnlockAccount(of) => ("account-unlock", Some(of.to_string())),
         Command::DeleteAccount(of) => ("account-delete", Some(of.to_string())),
-        Command::ImportEstablishments { dry_run: false, .. } => ("establishment-import", None),
+        Command::ImportEstablishments(file) if !file.dry_run => ("establishment-import", None),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
-        | Command::ImportAccounts { .. }
+        | Command::ImportAccounts(_)
         | Command::ListEstablishments
-        | Command::ImportEstablishments { .. }
+        | Command::ImportEstablishments(_)
+        | Command::ExportEstablishments(_)
         | Command::Explain(_)
         | Command::ShowClock => return None,
     };

@@ -137,7 +137,9 @@ impl From<UpdateError> for Problem {
 impl From<EnrolError> for Problem {
     fn from(error: EnrolError) -> Self {
         match error {
-            EnrolError::Taken(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            EnrolError::Taken(_) | EnrolError::Stale(_) | EnrolError::GivenUp => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             EnrolError::Hash { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
             EnrolError::Hashing(error) => error.into(),
             EnrolError::Store(error) => error.into(),

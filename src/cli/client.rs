@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::BodyExt as _;
@@ -57,11 +57,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a gateway that gives up has left to say so.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`.
+/// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`. `hear` is
+/// given each piece of it as it comes.
 pub(super) async fn call(
     endpoint: &Endpoint,
     request: Request<Body>,
     patience: Duration,
+    hear: &mut dyn FnMut(&[u8]),
 ) -> Result<(StatusCode, Bytes), CallError> {
     let limit = patience + GRACE;
     match endpoint {
@@ -69,11 +71,11 @@ pub(super) async fn call(
             let stream = connected(endpoint, TcpStream::connect((host.as_str(), *port))).await?;
             // Without it a body's last packet waits for the acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            timeout(limit, exchange(endpoint, stream, request)).await
+            timeout(limit, exchange(endpoint, stream, request, hear)).await
         }
         Endpoint::Unix(path) => {
             let stream = connected(endpoint, UnixStream::connect(path)).await?;
-            timeout(limit, exchange(endpoint, stream, request)).await
+            timeout(limit, exchange(endpoint, stream, request, hear)).await
         }
     }
     .unwrap_or_else(|_| Err(CallError::Late(endpoint.clone(), limit)))
@@ -96,6 +98,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     endpoint: &Endpoint,
     stream: S,
     mut request: Request<Body>,
+    hear: &mut dyn FnMut(&[u8]),
 ) -> Result<(StatusCode, Bytes), CallError> {
     let broken = |error| CallError::Broken(endpoint.clone(), error);
     request.headers_mut().insert(HOST, endpoint.host());
@@ -103,9 +106,15 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let driver = tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    let (mut body, mut whole) = (response.into_body(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(broken)?.into_data() {
+            hear(&piece);
+            whole.extend_from_slice(&piece);
+        }
+    }
     driver.abort();
-    Ok((status, body))
+    Ok((status, whole.freeze()))
 }
 
 impl Endpoint {

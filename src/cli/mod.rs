@@ -13,8 +13,11 @@ mod clock;
 mod completions;
 mod establishment;
 mod explain;
+mod export;
 mod import;
+mod import_view;
 mod output;
+mod progress;
 mod run;
 mod schema;
 #[cfg(test)]
@@ -60,7 +63,7 @@ enum Command {
     #[command(after_help = "Example:\n  octroi account list --caf 921")]
     Account(account::Args),
     /// Manage the establishments that the Cafs know
-    #[command(after_help = "Example:\n  octroi establishment import establishments.jsonl --dry-run")]
+    #[command(after_help = "Example:\n  octroi establishment import establishments.csv --dry-run")]
     Establishment(establishment::Args),
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]

@@ -56,6 +56,7 @@ pub use schema::schema;
 pub use server::{Server, Tls};
 pub use session::Session;
 pub use store::Store;
+pub(crate) use suggest::closest;
 pub use theme::{Color, Logo, Theme};
 pub use url::Origin;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::account::{Account, Accounts, UpdateError};
+use crate::account::{Account, Accounts, EnrolError, Enrolled, Plan, UpdateError};
 use crate::domain::Identifiant;
 use crate::establishment::EstablishmentStore;
 use crate::session::Sessions;
@@ -29,6 +29,24 @@ impl Registry {
         let account = self.accounts.suspend(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(account)
+    }
+
+    /// Carries out what importing a file would do, all or nothing, and ends the sessions of accounts that
+    /// changed under them. `go_on` is told how many provisional passwords are hashed and says whether
+    /// to go on, `ended` is told how many accounts' sessions have ended, of how many.
+    pub async fn import(
+        &self,
+        plan: Plan,
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
+        ended: &(dyn Fn(usize, usize) + Send + Sync),
+    ) -> Result<Vec<Enrolled>, EnrolError> {
+        let imported = self.accounts.carry_out(plan, go_on).await?;
+        let of = imported.unsettled.len();
+        for (done, identifiant) in imported.unsettled.iter().enumerate() {
+            ended(done, of);
+            self.sessions.end_all(identifiant, None).await?;
+        }
+        Ok(imported.enrolled)
     }
 
     /// Gives an account a provisional password and ends its sessions.

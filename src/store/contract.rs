@@ -25,9 +25,12 @@ macro_rules! contract {
             a_name_met_twice_in_one_import_is_taken
             an_account_is_replaced_only_by_one_who_read_it
             of_many_who_replace_one_wins
+            accounts_are_added_and_replaced_together_or_not_at_all
+            many_rows_are_written_and_listed
             an_account_is_removed_once
             establishments_are_found_by_both_names
             an_establishment_takes_the_place_of_all_it_meets
+            establishments_that_are_gone_leave_room_for_new_ones
             establishments_are_listed_once_in_order
             a_session_is_kept_as_it_was
             a_touch_never_moves_time_back_nor_revives

@@ -16,6 +16,7 @@ mod explain;
 mod forgotten;
 mod forwarding;
 mod http2;
+mod imports;
 mod led;
 mod limits;
 mod mail;

@@ -212,6 +212,7 @@ fn people(hash: &PasswordHash) -> Vec<NewAccount> {
 fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
+        provisional_max_age: Duration::from_hours(30 * 24),
         rules: PasswordRules { min_length: 8 },
         strength: Arc::default(),
         history: 5,
@@ -273,6 +274,7 @@ fn config(pages: Pages) -> Config {
         },
         password: config::Password {
             max_age: Duration::from_hours(92 * 24),
+            provisional_max_age: Duration::from_hours(30 * 24),
             min_length: 8,
             history: 5,
             min_strength: 1,

@@ -5,7 +5,7 @@
 //! answers on it, and dials again for ever when it breaks. Without a connection every operation fails at
 //! once; with one that went silent, within [`PATIENCE`].
 //!
-//! Each command, script or pipeline stage touches one key:
+//! Each command, script or pipeline stage touches one key, save the scripts that take many rows (`staged`):
 //!
 //! | key | type | holds |
 //! |---|---|---|
@@ -17,6 +17,7 @@
 //! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
 //! | `octroi:outbox` | sorted set | errands, by the instant at which they are due |
 //! | `octroi:signing-keys` | list | keys, the oldest first |
+//! | `{octroi:accounts}:staged:ID` and its like | list | rows on their way in; expires |
 //!
 //! Expiry by Redis only cleans: what has ended is judged by the reader, on instants that are in the values.
 
@@ -31,8 +32,10 @@ mod outbox;
 mod parking;
 mod recoveries;
 mod sessions;
+mod staged;
 mod voucher;
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -49,6 +52,9 @@ use link::Link;
 
 /// The longest that an operation may take.
 pub const PATIENCE: Duration = Duration::from_millis(800);
+
+/// Entries of a hash that are read in one go.
+const PAGE: usize = 500;
 
 /// A store on a Redis server.
 pub struct Redis {
@@ -105,6 +111,21 @@ impl Redis {
         self.link.once(|mut line| async move { pipeline.query_async(&mut line).await }).await
     }
 
+    /// All that a hash holds, read page by page: its whole in one answer would hold up everybody else's.
+    async fn all(&self, key: &str) -> Result<HashMap<Vec<u8>, Vec<u8>>, StoreError> {
+        let (mut all, mut cursor) = (HashMap::new(), 0_u64);
+        loop {
+            let mut page = ::redis::cmd("HSCAN");
+            page.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
+            let (next, entries): (u64, HashMap<Vec<u8>, Vec<u8>>) = self.query(&page).await?;
+            all.extend(entries);
+            if next == 0 {
+                return Ok(all);
+            }
+            cursor = next;
+        }
+    }
+
     /// Runs a script that changes one key, once.
     async fn run<T: FromRedisValue + Send>(
         &self,
@@ -152,7 +173,7 @@ struct Scripts {
     touch: Script,
     attempt: Script,
     take_back: Script,
-    add: Script,
+    write: Script,
     replace: Script,
     put: Script,
     add_key: Script,
@@ -166,7 +187,7 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     touch: Script::new(include_str!("lua/touch.lua")),
     attempt: Script::new(include_str!("lua/attempt.lua")),
     take_back: Script::new(include_str!("lua/take_back.lua")),
-    add: Script::new(include_str!("lua/add.lua")),
+    write: Script::new(include_str!("lua/write.lua")),
     replace: Script::new(include_str!("lua/replace.lua")),
     put: Script::new(include_str!("lua/put.lua")),
     add_key: Script::new(include_str!("lua/add_key.lua")),
@@ -177,8 +198,9 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
 
 impl Scripts {
     fn all(&self) -> [&Script; 11] {
-        let Self { index, touch, attempt, take_back, add, replace, put, add_key, post, claim, settle } = self;
-        [index, touch, attempt, take_back, add, replace, put, add_key, post, claim, settle]
+        let Self { index, touch, attempt, take_back, write, replace, put, add_key, post, claim, settle } =
+            self;
+        [index, touch, attempt, take_back, write, replace, put, add_key, post, claim, settle]
     }
 }
 
