@@ -13,15 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
+use crate::account::{self, Accounts, Breached, BreachedError, HashError, Hasher, Recoveries, Strength};
 use crate::admin;
 use crate::config::{self, AuditFailure, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
+use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
 use crate::parking::{Parking, ParkingCookie};
-use crate::portal::Portal;
+use crate::portal::{Letters, Portal};
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
@@ -49,6 +49,9 @@ pub enum StartError {
     /// The audit log cannot be begun.
     #[error(transparent)]
     Audit(#[from] audit::OpenError),
+    /// `password.breached_file` is no list of hashes.
+    #[error("password.breached_file: {0}")]
+    Breached(#[from] BreachedError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -59,6 +62,8 @@ pub enum StartError {
 
 /// Live sessions remembered by one process; about 1 KiB each.
 const CACHED_SESSIONS: usize = 20_000;
+/// Passwords that wait for each thread that hashes: some 20 ms each, so that the last waits a second or so.
+const WAITING_PASSWORDS: usize = 64;
 /// How often what has expired is swept from the store.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -68,6 +73,7 @@ pub struct App {
     workers: Workers,
     sessions: Arc<Sessions>,
     drain: Drain,
+    office: Option<Arc<PostOffice>>,
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
     /// The registry of habilitations, for those who fill it at start.
@@ -107,7 +113,9 @@ impl App {
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
+        // A core is left to requests, where there are several.
+        let hashing = cores.saturating_sub(1).max(1);
+        let hasher = Arc::new(Hasher::new(hashing, WAITING_PASSWORDS * hashing)?);
         let services = Services::build(background.handle(), &config, clock, cache, &store, &hasher)?;
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
@@ -127,9 +135,14 @@ impl App {
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
+        let office = services.office.clone();
+        if let Some(office) = &office {
+            background.spawn(Arc::clone(office).work());
+            background.spawn(services.reminders(office, clock).watch());
+        }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, admin, addresses, registry, hasher })
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, registry, hasher })
     }
 
     /// Where the public listeners are.
@@ -152,11 +165,14 @@ impl App {
         let signal = self.background.block_on(stop_signal())?;
         tracing::info!(signal, "stopping: no connection is accepted any more");
         self.workers.stop(self.drain);
-        let (sessions, admin) = (self.sessions, self.admin);
+        let (sessions, office, admin) = (self.sessions, self.office, self.admin);
         self.background.block_on(async move {
             let last_writes = tokio::time::timeout(Duration::from_secs(5), sessions.flush()).await;
             if last_writes.is_err() {
                 tracing::warn!("the last actions of some sessions were not written");
+            }
+            if let Some(office) = office {
+                office.close(Duration::from_secs(5)).await;
             }
             let _ = admin.stop.send(());
             let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
@@ -216,6 +232,7 @@ struct Services {
     signer: Arc<Signer>,
     registry: Arc<Registry>,
     explainer: Arc<Explainer>,
+    office: Option<Arc<PostOffice>>,
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
@@ -234,9 +251,15 @@ impl Services {
             store.clone(),
             Arc::clone(hasher),
             clock.clone(),
-            account_policy(config),
+            account_policy(config, strength(config)?),
         ));
-        let sessions = Arc::new(Sessions::new(store.clone(), cache, clock.clone(), session_policy(config)));
+        let sessions = Arc::new(Sessions::new(
+            store.clone(),
+            store.clone(),
+            cache,
+            clock.clone(),
+            session_policy(config),
+        ));
         let signer = Arc::new(Signer::new(store.clone(), clock.clone()));
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
         let gatekeeper = Arc::new(Gatekeeper::new(
@@ -257,11 +280,23 @@ impl Services {
         let entered = background.enter();
         let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
         drop(entered);
+        let recoveries = Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone()));
+        let office = mailer.map(|mailer| {
+            Arc::new(PostOffice::new(
+                store.clone(),
+                Arc::clone(&accounts),
+                Arc::clone(&recoveries),
+                Arc::new(mailer),
+                Arc::new(Letters::new(config, Arc::clone(&calendar), clock.clone())),
+                clock.clone(),
+            ))
+        });
         let lost = Arc::new(LostPassword {
-            recoveries: Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone())),
+            recoveries,
             sessions: Arc::clone(&sessions),
-            post: mailer.map(|mailer| Arc::new(mailer) as _),
-            background: background.clone(),
+            outbox: store.clone(),
+            office: office.clone(),
+            clock: clock.clone(),
         });
         let explainer = Arc::new(Explainer {
             accounts: Arc::clone(&accounts),
@@ -287,7 +322,12 @@ impl Services {
             parking_cookie: ParkingCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, explainer, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, explainer, office, store: store.clone(), shared })
+    }
+
+    fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
+        let accounts = Arc::clone(&self.registry.accounts);
+        Reminders::new(accounts, self.store.clone(), Arc::clone(office), clock.clone())
     }
 }
 
@@ -334,10 +374,18 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     })
 }
 
-fn account_policy(config: &Config) -> account::Policy {
+/// What is too easy to guess, with the list of stolen passwords where there is one.
+fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
+    let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
+    let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
+    Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
+}
+
+fn account_policy(config: &Config, strength: Arc<Strength>) -> account::Policy {
     account::Policy {
         max_age: config.password.max_age,
         rules: PasswordRules { min_length: config.password.min_length },
+        strength,
         history: config.password.history,
         max_failures: config.login.max_failures,
         lockout: config.login.lockout,

@@ -107,9 +107,17 @@ impl Accounts {
         }
         let accounts: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
         match self.store.add(&accounts).await? {
-            Added::All => Ok(enrolled),
+            Added::All => {
+                self.enrolled.notify_one();
+                Ok(enrolled)
+            }
             Added::Taken(names) => Err(EnrolError::Taken(names)),
         }
+    }
+
+    /// Waits until accounts were made by this process; remembers one call.
+    pub async fn enrolled(&self) {
+        self.enrolled.notified().await;
     }
 
     /// Closes an account until it is reactivated; its sessions are the caller's to end.
@@ -151,7 +159,7 @@ impl Accounts {
         if self.store.remove(identifiant).await? { Ok(()) } else { Err(UpdateError::Unknown) }
     }
 
-    async fn update(
+    pub(super) async fn update(
         &self,
         identifiant: &Identifiant,
         change: impl Fn(&mut Account) + Send,
@@ -196,6 +204,7 @@ impl Accounts {
             former: Vec::new(),
             last_sign_in: None,
             last_caf: None,
+            reminded: None,
             lock_epoch: 0,
             revision: 0,
         };

@@ -1,11 +1,14 @@
 //! Habilitations: accounts, their passwords, and signing in.
 
 mod administration;
+mod breached;
 mod evidence;
 mod hashing;
 mod lockout;
 mod recovery;
+mod rotation;
 mod service;
+mod strength;
 
 use std::fmt;
 
@@ -15,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
-pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
+pub use breached::{Breached, BreachedError};
+pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
-pub use recovery::{BeginError, Recoveries, Recovery, RecoveryError, RecoveryStore};
-pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
+pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
+pub use rotation::{Owed, Reminded};
+pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
+pub use strength::Strength;
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +56,9 @@ pub struct Account {
     /// The Caf it last turned to, which is proposed first the next time.
     #[serde(default)]
     pub last_caf: Option<CafCode>,
+    /// The last reminder that its owner was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded: Option<Reminded>,
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
 
-use super::lockout::Lockout;
+use super::lockout::{Guess, Lockout};
 use super::{
-    Account, AccountStore, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn, Status,
+    Account, AccountStore, Before, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn,
+    Status, Strength,
 };
 use crate::domain::{
     CafCode, Clock, Identifiant, PasswordAge, PasswordRule, PasswordRules, StoreError, Timestamp,
@@ -21,6 +23,8 @@ pub struct Policy {
     pub max_age: Duration,
     /// What a new password must be.
     pub rules: PasswordRules,
+    /// What is too easy to guess.
+    pub strength: Arc<Strength>,
     /// How many former passwords may not be taken again.
     pub history: usize,
     /// Wrong passwords of one account from one place before it is locked there.
@@ -38,6 +42,22 @@ pub struct Accounts {
     pub(super) clock: Clock,
     pub(super) policy: Policy,
     pub(super) lockout: Lockout,
+    pub(super) enrolled: Notify,
+}
+
+/// A change of password that only has to be made.
+#[derive(Debug)]
+pub struct PreparedChange {
+    account: Account,
+    hash: PasswordHash,
+    before: Before,
+}
+
+impl PreparedChange {
+    /// Whose password.
+    pub fn identifiant(&self) -> &Identifiant {
+        &self.account.identifiant
+    }
 }
 
 /// Signing in, or proving that one knows the password, failed.
@@ -113,7 +133,7 @@ impl Accounts {
         policy: Policy,
     ) -> Self {
         let lockout = Lockout::new(counters, &policy);
-        Self { store, hasher, clock, policy, lockout }
+        Self { store, hasher, clock, policy, lockout, enrolled: Notify::new() }
     }
 
     /// How old a password that was changed then is.
@@ -133,30 +153,43 @@ impl Accounts {
         password: SecretString,
         place: &str,
     ) -> Result<SignedIn, SignInError> {
-        let account = self.prove(typed, password, place).await?;
+        let (account, guess) = self.prove(typed, password, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
         let account = self.stamp_sign_in(account).await?;
+        self.lockout.forget_failures(guess).await?;
         let must_change = self.must_change(&account, self.clock.now());
-        Ok(SignedIn::new(account, must_change))
+        Ok(SignedIn::new(account, must_change, before))
     }
 
-    /// Changes the password of one who knows the current one, and signs them in.
-    pub async fn change_password(
+    /// All of a change of password but the change: the current one is proven, the new one looked at.
+    pub async fn prepare_change(
         &self,
         typed: &str,
         current: SecretString,
         new: SecretString,
         place: &str,
-    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
-        let account = self.prove(typed, current, place).await?;
+    ) -> Result<PreparedChange, ChangeError> {
+        let (account, guess) = self.prove(typed, current, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
+        // Its owner did not fail, and reads of the others who did at the next sign-in.
+        self.lockout.take_back_failure(guess).await?;
         self.check_new(&account, &new).await?;
         let hash = self.hasher.hash(new).await?;
+        Ok(PreparedChange { account, hash, before })
+    }
+
+    /// Changes the password of one who knows the current one, and signs them in.
+    pub async fn change_password(
+        &self,
+        change: PreparedChange,
+    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
         let now = self.clock.now();
-        let account = self.with_password(account, hash, now, false);
+        let account = self.with_password(change.account, change.hash, now, false);
         if !self.store.replace(&account).await? {
             return Err(ChangeError::Conflict);
         }
         let account = Account { revision: account.revision + 1, ..account };
-        Ok((SignedIn::new(account, false), PasswordChanged::new(now)))
+        Ok((SignedIn::new(account, false, change.before), PasswordChanged::new(now)))
     }
 
     /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
@@ -228,19 +261,24 @@ impl Accounts {
     }
 
     /// The account, once its password is proven. The guess is counted before it is looked at.
-    async fn prove(&self, typed: &str, password: SecretString, place: &str) -> Result<Account, SignInError> {
+    async fn prove(
+        &self,
+        typed: &str,
+        password: SecretString,
+        place: &str,
+    ) -> Result<(Account, Guess), SignInError> {
         let account = match typed.parse::<Identifiant>() {
             Ok(identifiant) => self.store.find(&identifiant).await?,
             Err(_) => None,
         };
-        let epoch = account.as_ref().map_or(0, |account| account.lock_epoch);
+        let epoch = account.as_ref().map(|account| account.lock_epoch);
         let guess = self.lockout.count(typed, epoch, place, self.clock.now()).await?;
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
             Some(account) if right && account.may_sign_in() => {
-                self.lockout.forgive(guess).await?;
-                Ok(account)
+                self.lockout.forgive(&guess).await?;
+                Ok((account, guess))
             }
             _ => Err(SignInError::Refused),
         }
@@ -271,6 +309,10 @@ impl Accounts {
         let broken = self.policy.rules.broken_by(new.expose_secret(), account.identifiant.as_str());
         if !broken.is_empty() {
             return Err(ChangeError::Rules(broken));
+        }
+        let (strength, candidate, owner) = (Arc::clone(&self.policy.strength), new.clone(), account.clone());
+        if let Some(broken) = self.hasher.work(move || strength.broken_by(&candidate, &owner)).await? {
+            return Err(ChangeError::Rules(vec![broken]));
         }
         for used in std::iter::once(&account.password_hash).chain(&account.former) {
             if self.hasher.verify(new.clone(), Some(used.clone())).await? {

@@ -179,7 +179,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
     let hasher = Arc::new(Hasher::new(2, 64).expect("a hasher"));
     let accounts = Accounts::new(memory.clone(), memory.clone(), hasher, clock.clone(), account_policy());
     let cache = Arc::new(SessionCache::new(16));
-    let sessions = Sessions::new(memory.clone(), cache, clock.clone(), session_policy());
+    let sessions = Sessions::new(memory.clone(), memory.clone(), cache, clock.clone(), session_policy());
     let accounts = Arc::new(accounts);
     let explainer = Explainer {
         accounts: Arc::clone(&accounts),
@@ -207,6 +207,7 @@ fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 5,
         lockout: Duration::from_mins(15),

@@ -1,5 +1,6 @@
 //! `[password]`: what a password must be (rule 2).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declare::{Key, Section};
@@ -15,6 +16,10 @@ pub struct Password {
     pub min_length: usize,
     /// How many former passwords may not be taken again.
     pub history: usize,
+    /// Least strength of a new password, as zxcvbn counts it: from 0 (anything goes) to 4.
+    pub min_strength: u8,
+    /// File of stolen passwords' SHA-1 hashes.
+    pub breached_file: Option<PathBuf>,
 }
 
 pub(super) static PASSWORD: Section = Section {
@@ -25,11 +30,21 @@ pub(super) static PASSWORD: Section = Section {
         Key::default::<Duration>("max_age", "92d", "How long a password lives before it must be changed."),
         Key::default::<Length>("min_length", "8", "Fewest characters; never fewer than 8."),
         Key::default::<History>("history", "5", "How many former passwords may not be taken again."),
+        Key::default::<StrengthScore>(
+            "min_strength",
+            "1",
+            "Least strength of a new password, as zxcvbn counts it: 0 (anything goes) to 4.",
+        ),
+        Key::optional::<PathBuf>(
+            "breached_file",
+            "Stolen passwords that are refused: sorted lines of SHA-1 hashes, as Have I Been Pwned has them.",
+        ),
     ],
 };
 
 type Length = Count<8, 128>;
 type History = Count<0, 100>;
+type StrengthScore = Count<0, 4>;
 
 impl Password {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
@@ -39,6 +54,14 @@ impl Password {
         if max_age.is_some_and(|age| age.is_zero()) {
             part.refuse("max_age", "expected more than nothing");
         }
-        Some(Self { max_age: max_age?, min_length: min_length?.size(), history: history?.size() })
+        let min_strength = part.read::<StrengthScore>("min_strength");
+        let breached_file = part.read::<PathBuf>("breached_file");
+        Some(Self {
+            max_age: max_age?,
+            min_length: min_length?.size(),
+            history: history?.size(),
+            min_strength: u8::try_from(min_strength?.0).unwrap_or(4),
+            breached_file,
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! number is given ("rule 5" is the calendar); the list stands in the crate's documentation.
 
 mod caf;
+mod campaign;
 mod clock;
 mod communication;
 mod fault;
@@ -15,11 +16,12 @@ mod token;
 mod volet;
 
 pub use caf::{CafCode, InvalidCafCode};
+pub use campaign::Campaign;
 pub use clock::Clock;
 pub use communication::{IdentifiantCommunication, InvalidCommunication};
 pub use fault::StoreError;
 pub use identifiant::{Identifiant, InvalidIdentifiant};
-pub use password::{PasswordAge, PasswordRule, PasswordRules};
+pub use password::{Mark, PasswordAge, PasswordRule, PasswordRules, Weakness};
 pub use path::{InvalidPath, LocalPath, NormalPath};
 pub use siret::{InvalidSiret, Siret};
 pub use token::{NoEntropy, Token, TokenHash};

@@ -1,4 +1,7 @@
 //! Habilitations from their managers' side: what they do to an account reaches its sessions at once.
+//!
+//! Sessions end before the account changes, so that a crash in between leaves none alive, and after, for those
+//! opened meanwhile.
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ pub struct Registry {
 impl Registry {
     /// Closes an account and ends its sessions.
     pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         let account = self.accounts.suspend(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(account)
@@ -32,6 +36,7 @@ impl Registry {
         &self,
         identifiant: &Identifiant,
     ) -> Result<(Account, SecretString), UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         let reset = self.accounts.reset_password(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(reset)
@@ -39,6 +44,7 @@ impl Registry {
 
     /// Removes an account and ends its sessions.
     pub async fn delete(&self, identifiant: &Identifiant) -> Result<(), UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         self.accounts.delete(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(())

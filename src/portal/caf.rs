@@ -15,7 +15,7 @@ pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>
         (Some(*a) != chosen, first.to_lowercase()).cmp(&(Some(*b) != chosen, second.to_lowercase()))
     });
     Page::Caf(CafPage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame: portal.frame_of(session, retour),
         cafs: cafs.into_iter().map(|(code, name)| (code.to_string(), name)).collect(),
         current: stage.caf().map(|code| code.to_string()),
         chosen: chosen.map(|code| code.to_string()),

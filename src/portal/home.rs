@@ -5,14 +5,11 @@ use http::Response;
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::pages::{HomePage, Notice, SignInPage};
+use super::pages::{HomePage, SignInPage};
 use super::state::State;
 use super::{Page, Portal, Visit, french};
 use crate::domain::LocalPath;
 use crate::session::Session;
-
-/// The last days of a password, in which the home page speaks of it.
-const FEW_DAYS: u32 = 14;
 
 /// The notice that stands before the form, unless a theme brings its own.
 pub(super) const LEGAL_NOTICE: [&str; 4] = [
@@ -57,21 +54,9 @@ pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -
 
 fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
     let holder = session.stage().holder();
-    let age = portal.desk.accounts.password_age(holder.password_changed_at());
-    let days_left = age.days_left(portal.clock.now());
-    let mut frame = portal.frame(Some(holder.account().as_str()), retour);
-    frame.notices.extend((days_left <= FEW_DAYS).then(|| due_soon(portal, days_left)));
     Page::Home(HomePage {
-        frame,
+        frame: portal.frame_of(session, retour),
         caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
         several: holder.cafs().len() > 1,
     })
-}
-
-fn due_soon(portal: &Portal, days_left: u32) -> Notice {
-    Notice {
-        title: "Votre mot de passe expire bientôt".to_owned(),
-        detail: format!("Il reste {} pour le changer.", french::plural(days_left.into(), "jour")),
-        link: Some((format!("{}/mot-de-passe", portal.site.prefix), "Le changer maintenant".to_owned())),
-    }
 }

@@ -14,6 +14,8 @@ pub mod french;
 mod home;
 mod jwks;
 mod leave;
+mod letters;
+mod notices;
 mod pages;
 mod parked;
 mod password;
@@ -38,6 +40,7 @@ use http_body_util::Full;
 
 pub use action::{Action, Route};
 pub use fields::{BodyError, FieldFault};
+pub use letters::Letters;
 pub use pages::{Complaint, Page};
 pub use parked::FIELD as PARKED_FIELD;
 pub use refusal::{CafContact, Cause, Refusal};
@@ -63,7 +66,6 @@ pub struct Portal {
     lost: Arc<LostPassword>,
     parking: Arc<Parking>,
     parking_cookie: ParkingCookie,
-    base: String,
     cafs: Vec<config::Caf>,
     password: config::Password,
     site: Arc<Site>,
@@ -118,7 +120,6 @@ impl Portal {
             lost,
             parking,
             parking_cookie: ParkingCookie::new(secure),
-            base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
             site: Arc::new(Site::new(
@@ -255,8 +256,8 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
-            Action::Forgot => forgot::ask(self, written),
-            Action::Reset => forgot::reset(self, written).await,
+            Action::Forgot => forgot::ask(self, written).await,
+            Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,
@@ -317,18 +318,6 @@ impl Portal {
             Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
             _ => None,
         }
-    }
-}
-
-/// What the links in letters begin with. Never what a request says of its host: whoever asks for the letter
-/// could name their own.
-fn base(server: &config::Server) -> String {
-    match (&server.public_url, server.listen.first()) {
-        (Some(url), _) => format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
-        (None, Some(address)) => {
-            format!("{}://{address}", if server.is_secure() { "https" } else { "http" })
-        }
-        (None, None) => String::new(),
     }
 }
 

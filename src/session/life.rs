@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
 use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
+use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
 use crate::telemetry::audit::{self, Entry};
 
@@ -102,6 +103,7 @@ pub enum SessionError {
 /// All sessions, through the cache and the store.
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
+    accounts: Arc<dyn AccountStore>,
     cache: Arc<SessionCache>,
     clock: Clock,
     policy: Policy,
@@ -115,11 +117,17 @@ pub struct Sessions {
 const EXPIRED: usize = 10_000;
 
 impl Sessions {
-    /// Sessions kept in `store`, with the cache that `store` keeps honest.
-    pub fn new(store: Arc<dyn SessionStore>, cache: Arc<SessionCache>, clock: Clock, policy: Policy) -> Self {
+    /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        accounts: Arc<dyn AccountStore>,
+        cache: Arc<SessionCache>,
+        clock: Clock,
+        policy: Policy,
+    ) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
         let expired = Cache::new(EXPIRED);
-        Self { store, cache, clock, policy, unwritten, expired, woken: Notify::new() }
+        Self { store, accounts, cache, clock, policy, unwritten, expired, woken: Notify::new() }
     }
 
     /// How long sessions live.
@@ -154,6 +162,9 @@ impl Sessions {
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
     /// replica may have seen its user since.
+    ///
+    /// One that was opened with another password than the account's present one is over, even if whoever
+    /// changed it was killed before ending it; and so is one whose record cannot be read.
     pub async fn find(&self, token: &Token) -> Result<Found, StoreError> {
         self.look_up(&token.id()).await
     }
@@ -166,9 +177,17 @@ impl Sessions {
             return Ok(Found::Live(session));
         }
         let stamp = self.cache.stamp(id);
-        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(Found::Expired) };
+        let (record, last_action) = match self.store.find(id).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(Found::Expired),
+            Err(StoreError::Corrupt(why)) => {
+                tracing::error!(%why, "a session cannot be read: its user must sign in again");
+                return Ok(Found::Expired);
+            }
+            Err(error) => return Err(error),
+        };
         let session = Arc::new(Session::new(*id, record, last_action));
-        if !self.is_alive(&session) {
+        if !self.is_alive(&session) || !self.is_rightful(&session).await? {
             self.cache.forget(id);
             if self.expired.get(id).is_none() {
                 self.expired.insert(*id, ());
@@ -296,6 +315,15 @@ impl Sessions {
         let (caf, reason) = (stage.caf(), Some(reason));
         let entry = Entry { what: "session-end", outcome: "ok", reason, who, caf, ..Entry::default() };
         audit::log().note(self.clock.now(), entry);
+    }
+
+    /// Whether its account is active, with the password that opened it.
+    async fn is_rightful(&self, session: &Session) -> Result<bool, StoreError> {
+        let holder = session.stage().holder();
+        let account = self.accounts.find(holder.account()).await?;
+        Ok(account.is_some_and(|account| {
+            account.status == Status::Active && account.password_changed_at == holder.password_changed_at()
+        }))
     }
 
     /// Whether a session that was found earlier lives on, as far as this process knows.

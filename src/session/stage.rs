@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{GrantedCaf, PasswordChanged, SignedIn};
+use crate::account::{Before, GrantedCaf, PasswordChanged, SignedIn};
 use crate::domain::{CafCode, Identifiant, IdentifiantCommunication, Siret, Timestamp};
 use crate::establishment::KnownEstablishment;
 
@@ -44,6 +44,8 @@ pub struct Holder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_caf: Option<CafCode>,
     password_changed_at: Timestamp,
+    #[serde(default)]
+    before: Before,
 }
 
 /// Signed in with a password that only opens its own change.
@@ -236,6 +238,11 @@ impl Holder {
         self.last_caf
     }
 
+    /// What happened to the account before its owner signed in.
+    pub fn before(&self) -> Before {
+        self.before
+    }
+
     /// When the password was last changed.
     pub fn password_changed_at(&self) -> Timestamp {
         self.password_changed_at
@@ -244,8 +251,10 @@ impl Holder {
 
 impl From<SignedIn> for Holder {
     fn from(evidence: SignedIn) -> Self {
+        let before = evidence.before();
         let account = evidence.into_account();
         Self {
+            before,
             account: account.identifiant,
             siret: account.siret,
             cafs: account.cafs,

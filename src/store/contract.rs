@@ -1,5 +1,6 @@
 //! What every store promises, asked of each through its traits alone. Time is moved by hand.
 
+mod letters;
 mod life;
 mod registers;
 
@@ -12,6 +13,7 @@ use crate::account::Account;
 use crate::domain::{Identifiant, Timestamp};
 use crate::session::{Record, SessionId, Token};
 
+pub(super) use letters::*;
 pub(super) use life::*;
 pub(super) use registers::*;
 
@@ -44,6 +46,11 @@ macro_rules! contract {
             a_key_is_added_by_one_of_many
             only_the_latest_keys_are_kept
             a_sweep_leaves_the_living
+            an_errand_is_claimed_by_one_of_many
+            errands_are_claimed_when_due_the_oldest_first
+            a_claim_that_ended_is_anothers
+            the_same_errand_waits_once
+            an_outbox_has_an_end
         }
     };
     ($open:path => $($promise:ident)+) => {$(

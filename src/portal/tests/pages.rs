@@ -147,6 +147,42 @@ async fn an_ended_session_and_a_password_near_its_end_are_told() {
 }
 
 #[tokio::test]
+async fn in_november_one_is_told_of_a_password_that_ends_within_the_campaign() {
+    let world = World::new().await;
+    let told = [
+        "Votre mot de passe expirera pendant la campagne",
+        "le 23 février 2027 à 8 h 00",
+        "/portail/mot-de-passe\">Changer",
+    ];
+    world.sign_in("deux@esat.example").await;
+    let page = world.form("GET", "/portail/caf", "").await;
+    contains(&page.text, &told);
+    contains(
+        &page.text,
+        &["Changé à partir du 29 novembre 2026", "jusqu’à la fin de la campagne, le 28 février 2027"],
+    );
+    world.clock.set("2026-11-30T23:59:59+01:00".parse().expect("an instant"));
+    let state = world.sign_in("une@esat.example").await;
+    assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
+    assert_eq!(state["suite"], "/", "it bars nobody's way");
+    let page = world.form("GET", "/portail/connexion", "").await;
+    contains(&page.text, &told);
+    contains(&page.text, &["Changé dès maintenant"]);
+    world.clock.set("2026-12-01T00:00:00+01:00".parse().expect("an instant"));
+    let state = world.sign_in("une@esat.example").await;
+    assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
+    let page = world.form("GET", "/portail/connexion", "").await;
+    assert!(!page.text.contains("pendant la campagne"), "it is told in November");
+    // A change on 1 December outlasts the campaign.
+    let body = serde_json::json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": "Platane-2027"});
+    let state = world.json("POST", "/portail/mot-de-passe", body).await.json();
+    assert_eq!(
+        state["mot_de_passe"],
+        serde_json::json!({"expire_le": "2027-03-02T23:00:00Z", "jours_restants": 92})
+    );
+}
+
+#[tokio::test]
 async fn all_pages_together_are_light() {
     let world = World::new().await;
     let page = world.form("GET", "/portail/mot-de-passe", "").await;

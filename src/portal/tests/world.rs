@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) portal: Portal,
     pub(crate) desk: Arc<Desk>,
     pub(crate) clock: Clock,
+    hasher: Arc<Hasher>,
     cookie: Mutex<Option<String>>,
 }
 
@@ -72,7 +73,9 @@ impl World {
         accounts.enrol(people(&hash)).await.expect("enrolled");
         store.put(&[known("921")]).await.expect("put");
         let cache = Arc::new(SessionCache::new(16));
-        let sessions = Sessions::new(Arc::clone(&store) as _, cache, clock.clone(), session_policy());
+        let accounts_of = Arc::clone(&store) as _;
+        let sessions =
+            Sessions::new(Arc::clone(&store) as _, accounts_of, cache, clock.clone(), session_policy());
         let desk = Arc::new(Desk {
             accounts,
             sessions: Arc::new(sessions),
@@ -91,12 +94,13 @@ impl World {
                 Arc::clone(&store) as _,
             )),
             sessions: Arc::clone(&desk.sessions),
-            post: None,
-            background: tokio::runtime::Handle::current(),
+            outbox: crate::store::embedded::Embedded::in_memory().expect("a store"),
+            office: None,
+            clock: clock.clone(),
         });
         let parking = Arc::new(Parking::new(Arc::clone(&store) as _, Arc::clone(&store) as _, clock.clone()));
         let portal = Portal::new(&config, Arc::clone(&desk), lost, parking, signer, calendar, clock.clone());
-        Self { portal, desk, clock, cookie: Mutex::default() }
+        Self { portal, desk, clock, hasher, cookie: Mutex::default() }
     }
 
     /// As a program would.
@@ -128,6 +132,13 @@ impl World {
         let answer = self.json("POST", "/portail/connexion", body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
+    }
+
+    /// An account as it was at the beginning.
+    pub(super) async fn restore(&self, identifiant: &str) {
+        let hash = self.hasher.hash(PASSWORD.into()).await.expect("a hash");
+        let own = people(&hash).into_iter().filter(|new| new.identifiant.as_str() == identifiant);
+        self.desk.accounts.enrol(own.collect()).await.expect("enrolled");
     }
 
     pub(crate) async fn session(&self) -> (Option<Arc<Session>>, bool) {
@@ -202,6 +213,7 @@ fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 3,
         lockout: Duration::from_mins(15),
@@ -259,7 +271,13 @@ fn config(pages: Pages) -> Config {
             passive_paths: Vec::new(),
             max_per_account: 5,
         },
-        password: config::Password { max_age: Duration::from_hours(92 * 24), min_length: 8, history: 5 },
+        password: config::Password {
+            max_age: Duration::from_hours(92 * 24),
+            min_length: 8,
+            history: 5,
+            min_strength: 1,
+            breached_file: None,
+        },
         login: config::Login {
             max_failures: 3,
             lockout: Duration::from_mins(15),

@@ -15,6 +15,7 @@
 //! | `octroi:action:ID` | string | its last action, in ms; expires |
 //! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
 //! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
+//! | `octroi:outbox` | sorted set | errands, by the instant at which they are due |
 //! | `octroi:signing-keys` | list | keys, the oldest first |
 //!
 //! Expiry by Redis only cleans: what has ended is judged by the reader, on instants that are in the values.
@@ -26,6 +27,7 @@ mod fault;
 mod keys;
 mod layout;
 mod link;
+mod outbox;
 mod parking;
 mod recoveries;
 mod sessions;
@@ -154,6 +156,9 @@ struct Scripts {
     replace: Script,
     put: Script,
     add_key: Script,
+    post: Script,
+    claim: Script,
+    settle: Script,
 }
 
 static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
@@ -165,12 +170,15 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     replace: Script::new(include_str!("lua/replace.lua")),
     put: Script::new(include_str!("lua/put.lua")),
     add_key: Script::new(include_str!("lua/add_key.lua")),
+    post: Script::new(include_str!("lua/post.lua")),
+    claim: Script::new(include_str!("lua/claim.lua")),
+    settle: Script::new(include_str!("lua/settle.lua")),
 });
 
 impl Scripts {
-    fn all(&self) -> [&Script; 8] {
-        let Self { index, touch, attempt, take_back, add, replace, put, add_key } = self;
-        [index, touch, attempt, take_back, add, replace, put, add_key]
+    fn all(&self) -> [&Script; 11] {
+        let Self { index, touch, attempt, take_back, add, replace, put, add_key, post, claim, settle } = self;
+        [index, touch, attempt, take_back, add, replace, put, add_key, post, claim, settle]
     }
 }
 
