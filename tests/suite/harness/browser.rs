@@ -154,7 +154,7 @@ impl Drop for Browser {
     }
 }
 
-/// An order in the DevTools' own tongue, as chromedriver takes it.
+/// An order in the developer tools' own tongue, as chromedriver takes it.
 #[derive(Debug)]
 struct Order(Value);
 
