@@ -11,7 +11,8 @@ use crate::domain::{CafCode, IdentifiantCommunication, Siret};
 use crate::establishment::Establishment;
 
 pub(super) async fn list(state: &State) -> Result<Response, Problem> {
-    let establishments = state.registry.establishments.list().await?;
+    let mut establishments = state.registry.establishments.list().await?;
+    establishments.retain(|one| state.author.role.covers(one.caf));
     Ok(answer::ok(EstablishmentsList { establishments }))
 }
 

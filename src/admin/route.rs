@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Path, Query, Request, State as Shared};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State as Shared};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderMap, Method, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -18,8 +19,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::import::{self, Fault, Fields};
 use super::{
-    AccountQuery, Command, ExplainQuery, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT,
-    account_import, guard, health, problem,
+    AccountQuery, Author, Command, ExplainQuery, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT,
+    account_import, authority, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
@@ -29,6 +30,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 /// The admin API.
 pub fn router(state: State) -> Router {
+    let state = Arc::new(state);
     let imports = Router::new()
         .route("/v1/accounts/import", post(import_accounts))
         .route("/v1/establishments/import", post(import_establishments));
@@ -50,13 +52,25 @@ pub fn router(state: State) -> Router {
         .merge(bounded(others, BODY_LIMIT, TIMEOUT))
         // The last layer is the outermost: errors of all others are dressed as problems.
         .layer(from_fn(note))
+        .layer(from_fn_with_state(Arc::clone(&state), authority::admit))
         .layer(from_fn(guard::refuse_browsers))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::dress))
-        .with_state(Arc::new(state))
+        .with_state(state)
 }
 
-type Gateway = Shared<Arc<State>>;
+/// The operator's side as the author of a request sees it.
+struct Gateway(Arc<State>);
+
+impl FromRequestParts<Arc<State>> for Gateway {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
+        let author = parts.extensions.get::<Author>().cloned();
+        let author = author.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "nobody asks"))?;
+        Ok(Self(Arc::new(State { author, ..State::clone(state) })))
+    }
+}
 
 fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Arc<State>> {
     routes
@@ -66,12 +80,17 @@ fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Ar
 
 /// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
 /// and its sessions open.
-async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Response {
+async fn run(Gateway(state): Gateway, command: Result<Command, Problem>) -> Response {
     let command = match command {
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
-    match tokio::spawn(async move { command.execute(&state).await }).await {
+    let demand = command.demand();
+    let done = async move {
+        demand.permit(&state).await?;
+        command.execute(&state).await
+    };
+    match tokio::spawn(done).await {
         Ok(done) => done.unwrap_or_else(Problem::into_response),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -88,7 +107,7 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
     get(show).delete(delete)
 }
 
-async fn metrics(Shared(state): Gateway, headers: HeaderMap) -> Response {
+async fn metrics(Gateway(state): Gateway, headers: HeaderMap) -> Response {
     health::metrics(&state, &headers)
 }
 
@@ -103,7 +122,7 @@ async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejecti
 }
 
 async fn create_account(state: Gateway, body: Body) -> Response {
-    let parse = |fields| account_import::parse(&state, fields);
+    let parse = |fields| account_import::parse(&state.0, fields);
     let new: Result<NewAccount, Problem> = object(body, parse).await;
     let command = new.map(|new| Command::CreateAccount(Box::new(new)));
     run(state, command).await
@@ -162,14 +181,17 @@ fn bad_query(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
 }
 
-/// A line for each change that was asked for; the route, not the path, which names an account.
+/// A line for each change that was asked for, and by whom; the route, not the path, which names an account.
 async fn note(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let author = request.extensions().get::<Author>().cloned();
     let response = next.run(request).await;
-    if let Some(route) = route.filter(|_| method != Method::GET && method != Method::HEAD) {
+    if let (Some(route), Some(author)) = (route.filter(|_| !method.is_safe()), author) {
         let status = response.status().as_u16();
-        tracing::info!(listener = "admin", %method, route = route.as_str(), status, "change asked for");
+        let Author { name: author, by, via, .. } = author;
+        let (route, via) = (route.as_str(), via.as_str());
+        tracing::info!(listener = "admin", %method, route, status, author, by, via, "change asked for");
     }
     response
 }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
+use super::credentials::Credentials;
 use super::output;
 use crate::admin::{Command, Problem};
 
@@ -19,7 +20,7 @@ pub(super) struct Gateway {
         global = true,
         env = "OCTROI_ADMIN",
         hide_env_values = true,
-        help = "The gateway's admin listener: http://HOST:PORT or unix:/PATH",
+        help = "The gateway's admin listener: http://HOST:PORT, https://HOST:PORT or unix:/PATH",
         value_name = "URL",
         default_value = "http://127.0.0.1:9901"
     )]
@@ -27,6 +28,8 @@ pub(super) struct Gateway {
     /// Print what the admin API answers, as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) credentials: Credentials,
 }
 
 impl Gateway {
@@ -43,7 +46,7 @@ impl Gateway {
 
     pub(super) async fn call(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
         let patience = command.timeout();
-        let request = command.into_request()?;
+        let request = self.credentials.prove(command.into_request()?, &self.admin)?;
         Ok(client::call(&self.admin, request, patience).await?)
     }
 

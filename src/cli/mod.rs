@@ -5,11 +5,13 @@
 
 mod account;
 mod account_view;
+mod admin_token;
 mod ask;
 mod check;
 mod client;
 mod clock;
 mod completions;
+mod credentials;
 mod establishment;
 mod explain;
 mod import;
@@ -64,6 +66,9 @@ enum Command {
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
+    /// Make a token for the admin API, shown once
+    #[command(after_help = "Example:\n  octroi admin-token --name marie --role gestionnaire --caf 921")]
+    AdminToken(admin_token::Args),
     /// Show or move the clock of a gateway in rehearsal
     #[command(after_help = "Example:\n  octroi clock set 2026-12-01T00:00:00+01:00")]
     Clock(clock::Args),
@@ -104,6 +109,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::AdminToken(args)) => admin_token::run(&args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Schema) => schema::run(),

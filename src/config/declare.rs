@@ -77,6 +77,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::server::TLS,
     &super::portal::PORTAL,
     &super::admin::ADMIN,
+    &super::admin::TLS,
     &super::store::STORE,
     &super::session::SESSION,
     &super::password::PASSWORD,

@@ -38,7 +38,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use admin::{Admin, AdminListen};
+pub use admin::{Admin, AdminListen, AdminTls};
 pub use backend::Backend;
 pub use caf::{BackendAddress, Caf};
 pub use limits::{Limits, Rate};

@@ -8,6 +8,7 @@
 mod harness;
 
 mod administration;
+mod authority;
 mod browser;
 mod caf;
 mod calendar;

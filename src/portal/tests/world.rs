@@ -238,7 +238,12 @@ fn config(pages: Pages) -> Config {
             drain_timeout: second,
         },
         portal: config::Portal { pages, prefix: "/portail".to_owned(), inject: true },
-        admin: config::Admin { listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) },
+        admin: config::Admin {
+            listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            tokens_file: None,
+            max_connections: 1,
+            tls: None,
+        },
         store: config::Store::Memory,
         session: config::Session {
             idle_timeout: policy.idle_timeout,
