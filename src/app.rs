@@ -15,19 +15,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::account::{self, Accounts, HashError, Hasher, Recoveries};
+use crate::account::{self, Accounts, Breached, BreachedError, HashError, Hasher, Recoveries, Strength};
 use crate::admin;
-use crate::config::{self, Config};
+use crate::config::{self, AuditFailure, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, Registry, Signer};
+use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
 use crate::parking::{Parking, ParkingCookie};
-use crate::portal::Portal;
+use crate::portal::{Letters, Portal};
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
+use crate::telemetry::audit::{self, Audit, OnFailure};
 use proofs::Proofs;
 
 /// The program could not start.
@@ -48,6 +49,12 @@ pub enum StartError {
     /// `[mail]` cannot be used.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// `password.breached_file` is no list of hashes.
+    #[error("password.breached_file cannot be used")]
+    Breached(#[from] BreachedError),
+    /// The audit log cannot be begun.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -61,6 +68,8 @@ pub enum StartError {
 
 /// Live sessions remembered by one process; about 1 KiB each.
 const CACHED_SESSIONS: usize = 20_000;
+/// Passwords that wait for each thread that hashes: some 20 ms each, so that the last waits a second or so.
+const WAITING_PASSWORDS: usize = 64;
 /// How often what has expired is swept from the store.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -70,6 +79,7 @@ pub struct App {
     workers: Workers,
     sessions: Arc<Sessions>,
     drain: Drain,
+    office: Option<Arc<PostOffice>>,
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
     /// The registry of habilitations, for those who fill it at start.
@@ -99,10 +109,19 @@ impl App {
     /// Opens the store, builds every service, and listens.
     pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
         let config = Arc::new(config);
+        if let Some(path) = &config.audit.path {
+            let on_failure = match config.audit.on_failure {
+                AuditFailure::Refuse => OnFailure::Refuse,
+                AuditFailure::Continue => OnFailure::Continue,
+            };
+            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure)?);
+        }
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Arc::new(Hasher::new(cores, 64 * cores)?);
+        // A core is left to requests, where there are several.
+        let hashing = cores.saturating_sub(1).max(1);
+        let hasher = Arc::new(Hasher::new(hashing, WAITING_PASSWORDS * hashing)?);
         let services = Services::build(background.handle(), &config, clock, cache, &store, &hasher)?;
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
@@ -122,9 +141,14 @@ impl App {
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
+        let office = services.office.clone();
+        if let Some(office) = &office {
+            background.spawn(Arc::clone(office).work());
+            background.spawn(services.reminders(office, clock).watch());
+        }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, admin, addresses, registry, hasher })
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, registry, hasher })
     }
 
     /// Where the public listeners are.
@@ -147,11 +171,14 @@ impl App {
         let signal = self.background.block_on(stop_signal())?;
         tracing::info!(signal, "stopping: no connection is accepted any more");
         self.workers.stop(self.drain);
-        let (sessions, admin) = (self.sessions, self.admin);
+        let (sessions, office, admin) = (self.sessions, self.office, self.admin);
         self.background.block_on(async move {
             let last_writes = tokio::time::timeout(Duration::from_secs(5), sessions.flush()).await;
             if last_writes.is_err() {
                 tracing::warn!("the last actions of some sessions were not written");
+            }
+            if let Some(office) = office {
+                office.close(Duration::from_secs(5)).await;
             }
             let _ = admin.stop.send(());
             let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
@@ -211,6 +238,7 @@ struct Services {
     signer: Arc<Signer>,
     registry: Arc<Registry>,
     explainer: Arc<Explainer>,
+    office: Option<Arc<PostOffice>>,
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
@@ -229,9 +257,15 @@ impl Services {
             store.clone(),
             Arc::clone(hasher),
             clock.clone(),
-            account_policy(config),
+            account_policy(config, strength(config)?),
         ));
-        let sessions = Arc::new(Sessions::new(store.clone(), cache, clock.clone(), session_policy(config)));
+        let sessions = Arc::new(Sessions::new(
+            store.clone(),
+            store.clone(),
+            cache,
+            clock.clone(),
+            session_policy(config),
+        ));
         let signer = Arc::new(Signer::new(store.clone(), clock.clone()));
         let calendar = Arc::new(Calendar::new(config.volets.clone()));
         let gatekeeper = Arc::new(Gatekeeper::new(
@@ -252,11 +286,23 @@ impl Services {
         let entered = background.enter();
         let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
         drop(entered);
+        let recoveries = Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone()));
+        let office = mailer.map(|mailer| {
+            Arc::new(PostOffice::new(
+                store.clone(),
+                Arc::clone(&accounts),
+                Arc::clone(&recoveries),
+                Arc::new(mailer),
+                Arc::new(Letters::new(config, Arc::clone(&calendar), clock.clone())),
+                clock.clone(),
+            ))
+        });
         let lost = Arc::new(LostPassword {
-            recoveries: Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone())),
+            recoveries,
             sessions: Arc::clone(&sessions),
-            post: mailer.map(|mailer| Arc::new(mailer) as _),
-            background: background.clone(),
+            outbox: store.clone(),
+            office: office.clone(),
+            clock: clock.clone(),
         });
         let explainer = Arc::new(Explainer {
             accounts: Arc::clone(&accounts),
@@ -282,7 +328,12 @@ impl Services {
             parking_cookie: ParkingCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, explainer, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, explainer, office, store: store.clone(), shared })
+    }
+
+    fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
+        let accounts = Arc::clone(&self.registry.accounts);
+        Reminders::new(accounts, self.store.clone(), Arc::clone(office), clock.clone())
     }
 }
 
@@ -323,14 +374,30 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     let store = Arc::clone(store);
     Arc::new(move || {
         let reachable = store.is_reachable();
-        if reachable { Vec::new() } else { vec!["the store is out of reach".to_owned()] }
+        let mut reasons = Vec::new();
+        if !reachable {
+            reasons.push("the store is out of reach".to_owned());
+        }
+        if audit::log().is_refusing() {
+            reasons.push("the audit log cannot be written".to_owned());
+        }
+        reasons
     })
 }
 
-fn account_policy(config: &Config) -> account::Policy {
+/// What is too easy to guess, with the list of stolen passwords where there is one.
+fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
+    let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
+    let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
+    Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
+}
+
+fn account_policy(config: &Config, strength: Arc<Strength>) -> account::Policy {
     account::Policy {
         max_age: config.password.max_age,
+        provisional_max_age: config.password.provisional_max_age,
         rules: PasswordRules { min_length: config.password.min_length },
+        strength,
         history: config.password.history,
         max_failures: config.login.max_failures,
         lockout: config.login.lockout,

@@ -37,11 +37,12 @@
 //! |   | [`store`] | Redis and embedded, under one contract suite |
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |
-//! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`) |
+//! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`, `outbox`) |
 //! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`) |
 //! |   | [`account`] | habilitations, signing in, passwords, lockout (imports `limits`) |
 //! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |
+//! |   | [`outbox`] | letters that wait to be sent |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
 //! | 0 | [`domain`] | pure values and rules |
@@ -76,6 +77,7 @@ pub mod forward;
 pub mod gate;
 pub mod limits;
 pub mod mail;
+pub mod outbox;
 pub mod parking;
 pub mod portal;
 pub mod server;

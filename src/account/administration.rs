@@ -1,10 +1,10 @@
 //! What those who manage habilitations do: enrol, suspend, reset.
 
-use aws_lc_rs::rand;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Accounts, Added, HashError, PasswordHash, Status};
+use super::provisional::provisional_password;
+use super::{Account, AccountRow, Accounts, Added, HashError, Status};
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 /// An account to be made, as import files and the admin API give it.
@@ -52,6 +52,9 @@ pub enum EnrolError {
     /// These names are taken. Whose fault: the client's.
     #[error("these accounts exist already")]
     Taken(Vec<Identifiant>),
+    /// These were changed by others meanwhile. May be tried again.
+    #[error("these accounts were changed by others at the same time")]
+    Stale(Vec<Identifiant>),
     /// A hash given is none that this program takes. Whose fault: the client's.
     #[error("{identifiant}: {why}")]
     Hash {
@@ -60,6 +63,9 @@ pub enum EnrolError {
         /// What is wrong with it.
         why: super::InvalidHash,
     },
+    /// Whoever asked for it left before it was done. Whose fault: the client's.
+    #[error("it was given up: nobody waits for the passwords any more")]
+    GivenUp,
     /// Hashing a provisional password failed.
     #[error(transparent)]
     Hashing(#[from] HashError),
@@ -101,15 +107,21 @@ impl Accounts {
 
     /// Makes accounts, all or none.
     pub async fn enrol(&self, accounts: Vec<NewAccount>) -> Result<Vec<Enrolled>, EnrolError> {
-        let mut enrolled = Vec::with_capacity(accounts.len());
-        for new in accounts {
-            enrolled.push(self.prepare(new).await?);
-        }
+        let rows = accounts.into_iter().map(AccountRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        let enrolled = self.prepare(rows, &|_| true).await?;
         let accounts: Vec<Account> = enrolled.iter().map(|one| one.account.clone()).collect();
         match self.store.add(&accounts).await? {
-            Added::All => Ok(enrolled),
-            Added::Taken(names) => Err(EnrolError::Taken(names)),
+            Added::All => {
+                self.enrolled.notify_one();
+                Ok(enrolled)
+            }
+            Added::Taken(names) | Added::Stale(names) => Err(EnrolError::Taken(names)),
         }
+    }
+
+    /// Waits until accounts were made by this process; remembers one call.
+    pub async fn enrolled(&self) {
+        self.enrolled.notified().await;
     }
 
     /// Closes an account until it is reactivated; its sessions are the caller's to end.
@@ -151,7 +163,7 @@ impl Accounts {
         if self.store.remove(identifiant).await? { Ok(()) } else { Err(UpdateError::Unknown) }
     }
 
-    async fn update(
+    pub(super) async fn update(
         &self,
         identifiant: &Identifiant,
         change: impl Fn(&mut Account) + Send,
@@ -165,78 +177,5 @@ impl Accounts {
             }
         }
         Err(UpdateError::Conflict)
-    }
-
-    async fn prepare(&self, new: NewAccount) -> Result<Enrolled, EnrolError> {
-        let (password_hash, provisional) = if let Some(given) = &new.password_hash {
-            let identifiant = new.identifiant.clone();
-            (PasswordHash::parse(given).map_err(|why| EnrolError::Hash { identifiant, why })?, None)
-        } else {
-            let provisional = provisional_password()?;
-            (self.hasher.hash(provisional.clone()).await?, Some(provisional))
-        };
-        let now = self.clock.now();
-        let mut cafs = new.cafs;
-        let mut seen = std::collections::BTreeSet::new();
-        cafs.retain(|caf| seen.insert(*caf));
-        let account = Account {
-            identifiant: new.identifiant,
-            siret: new.siret,
-            nom: new.nom,
-            cafs,
-            home_caf: new.home_caf,
-            password_hash,
-            password_changed_at: if provisional.is_some() {
-                now
-            } else {
-                new.password_changed_at.unwrap_or(now)
-            },
-            must_change: new.must_change || provisional.is_some(),
-            status: new.status.unwrap_or(Status::Active),
-            former: Vec::new(),
-            last_sign_in: None,
-            lock_epoch: 0,
-            revision: 0,
-        };
-        Ok(Enrolled { account, provisional })
-    }
-}
-
-/// Three groups of four that can be read over the phone: no letter that looks like a digit.
-fn provisional_password() -> Result<SecretString, HashError> {
-    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz";
-    const DIGITS: &[u8] = b"23456789";
-    let mut bits = zeroize::Zeroizing::new([0_u8; 12]);
-    loop {
-        rand::fill(bits.as_mut()).map_err(|_| HashError::Failed)?;
-        let pick = |(place, byte): (usize, &u8)| {
-            let set = if place % 4 == 3 { DIGITS } else { LETTERS };
-            // Bytes beyond the last whole multiple would favour the first letters.
-            let fair = u8::MAX - u8::MAX % u8::try_from(set.len()).unwrap_or(1);
-            (*byte < fair).then(|| char::from(set[usize::from(*byte) % set.len()]))
-        };
-        let drawn: Option<String> = bits.iter().enumerate().map(pick).collect();
-        if let Some(drawn) = drawn {
-            let drawn = zeroize::Zeroizing::new(drawn);
-            return Ok(format!("{}-{}-{}", &drawn[..4], &drawn[4..8], &drawn[8..]).into());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-
-    use super::*;
-    use crate::domain::PasswordRules;
-
-    #[test]
-    fn a_provisional_password_can_be_dictated_and_obeys_the_rules() {
-        let one = provisional_password().expect("a password");
-        let other = provisional_password().expect("a password");
-        let text = one.expose_secret();
-        assert_eq!(PasswordRules { min_length: 12 }.broken_by(text, "a@b.fr"), []);
-        assert!(!text.contains(['o', 'i', 'l', '0', '1']), "{text}");
-        assert_ne!(text, other.expose_secret());
     }
 }

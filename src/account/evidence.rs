@@ -1,5 +1,7 @@
 //! What this module has proven of a person; nothing else can make these.
 
+use serde::{Deserialize, Serialize};
+
 use super::Account;
 use crate::domain::{CafCode, Timestamp};
 
@@ -8,16 +10,32 @@ use crate::domain::{CafCode, Timestamp};
 pub struct SignedIn {
     account: Account,
     must_change_password: bool,
+    before: Before,
+}
+
+/// What happened to an account before its owner signed in: who reads of a sign-in or of failures that were not
+/// theirs knows that somebody else tries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// When someone last signed in.
+    pub at: Option<Timestamp>,
+    /// Tries that failed since.
+    pub failures: u32,
 }
 
 impl SignedIn {
-    pub(super) fn new(account: Account, must_change_password: bool) -> Self {
-        Self { account, must_change_password }
+    pub(super) fn new(account: Account, must_change_password: bool, before: Before) -> Self {
+        Self { account, must_change_password, before }
     }
 
     /// Whether the password only opens its own change (rule 2).
     pub fn must_change_password(&self) -> bool {
         self.must_change_password
+    }
+
+    /// What happened before.
+    pub fn before(&self) -> Before {
+        self.before
     }
 
     /// The account, as it was when the password was checked.

@@ -1,12 +1,18 @@
 //! Hashing passwords: argon2id on a bounded pool, since one hash takes 19 MiB and some 20 ms of a core.
+//!
+//! The pool's threads are its own, and yield to all others: a flood of sign-ins only gets the time that requests
+//! of those who are signed in leave over.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc;
 use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _};
+use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::PasswordHash;
 
@@ -16,11 +22,18 @@ use super::PasswordHash;
 /// neither fill the memory nor make the last in the queue wait for minutes.
 #[derive(Debug)]
 pub struct Hasher {
-    at_work: Arc<Semaphore>,
+    jobs: Sender<Job>,
     present: AtomicUsize,
     room: usize,
+    at_once: usize,
     dummy: PasswordHash,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// How much the pool's threads yield to others (`nice`, from -20 to 19): a tenth of a core's time against a thread
+/// that wants all of it, and none of a core's time that somebody is woken for.
+const NICENESS: i32 = 10;
 
 /// Why no hash was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,17 +53,41 @@ impl Hasher {
     /// A pool that hashes `at_once` passwords at a time and lets `waiting` more wait.
     pub fn new(at_once: usize, waiting: usize) -> Result<Self, HashError> {
         let dummy = hash(&SecretString::from("nobody knows this one"))?;
-        Ok(Self {
-            at_work: Arc::new(Semaphore::new(at_once.max(1))),
-            present: AtomicUsize::new(0),
-            room: at_once + waiting,
-            dummy,
-        })
+        let (jobs, waiting_jobs) = mpsc::channel();
+        let waiting_jobs = Arc::new(Mutex::new(waiting_jobs));
+        for number in 0..at_once.max(1) {
+            let jobs = Arc::clone(&waiting_jobs);
+            let thread = std::thread::Builder::new().name(format!("octroi-hash-{number}"));
+            thread.spawn(move || work_off(&jobs)).map_err(|_| HashError::Failed)?;
+        }
+        let at_once = at_once.max(1);
+        Ok(Self { jobs, present: AtomicUsize::new(0), room: at_once + waiting, at_once, dummy })
     }
 
     /// Hashes a new password with a random salt.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashError> {
         self.work(move || hash(&password)).await?
+    }
+
+    /// Hashes many new passwords, several at a time, for one caller who can wait: whoever signs in meanwhile
+    /// waits for one of them at most, since the pool serves in order of arrival. `go_on` is told how many are done,
+    /// and says whether to go on; nothing comes back when it does not.
+    pub async fn hash_all(
+        &self,
+        passwords: Vec<SecretString>,
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
+    ) -> Result<Option<Vec<PasswordHash>>, HashError> {
+        let jobs =
+            passwords.into_iter().map(|password| async move { self.in_turn(move || hash(&password)).await? });
+        let mut jobs = futures_util::stream::iter(jobs).buffered(self.at_once);
+        let mut hashes = Vec::new();
+        while let Some(hash) = jobs.next().await {
+            hashes.push(hash?);
+            if !go_on(hashes.len()) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(hashes))
     }
 
     /// Whether `password` is the one of `expected`. Without one, or with one that was made cheaper than
@@ -71,18 +108,43 @@ impl Hasher {
         .await
     }
 
-    async fn work<T: Send + 'static>(
+    /// Runs a job that takes a core for long.
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let _present = Present::enter(self)?;
-        let permit = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| HashError::Failed)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = job();
-            drop(permit);
-            result
-        });
-        done.await.map_err(|_| HashError::Failed)
+        self.in_turn(job).await
+    }
+
+    /// Has a job done once those before it are.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            // Whoever asked may have gone away while it waited.
+            if !answer.is_closed() {
+                let _ = answer.send(job());
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| HashError::Failed)?;
+        answered.await.map_err(|_| HashError::Failed)
+    }
+}
+
+/// One thread of the pool, until the pool is gone.
+fn work_off(jobs: &Mutex<Receiver<Job>>) {
+    // Of this thread alone, as Linux has it.
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!(%error, "hashing yields to nobody: sign-ins may slow down requests");
+    }
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // A job that panics is answered by its caller's empty channel, and must not take the thread along.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
@@ -172,6 +234,31 @@ mod tests {
         let (a, b, c) = tokio::join!(one(), one(), one());
         assert_eq!([a, b, c], [Ok(false), Ok(false), Err(HashError::Busy)]);
         assert_eq!(one().await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn many_are_hashed_in_their_order_beside_those_who_sign_in() {
+        let pool = Hasher::new(2, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..6).map(|n| format!("Tilleul-{n}").into()).collect();
+        let done = AtomicUsize::new(0);
+        let told = |count| {
+            done.store(count, Ordering::Relaxed);
+            true
+        };
+        let (hashes, beside) = tokio::join!(pool.hash_all(passwords, &told), pool.verify("x".into(), None));
+        let hashes = hashes.expect("hashes").expect("all of them");
+        assert_eq!(beside, Ok(false), "an import takes no sign-in's place");
+        assert_eq!((hashes.len(), done.load(Ordering::Relaxed)), (6, 6));
+        for (n, hash) in hashes.into_iter().enumerate() {
+            assert_eq!(pool.verify(format!("Tilleul-{n}").into(), Some(hash)).await, Ok(true));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_hashes_for_one_who_left() {
+        let hasher = Hasher::new(1, 1).expect("a hasher");
+        let passwords: Vec<SecretString> = (0..1_000).map(|n| format!("Tilleul-{n}").into()).collect();
+        assert_eq!(hasher.hash_all(passwords, &|done| done < 2).await, Ok(None));
     }
 
     #[test]

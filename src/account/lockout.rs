@@ -25,7 +25,28 @@ pub(super) struct Lockout {
 pub(super) struct Guess {
     here: String,
     anywhere: String,
+    failures: String,
+    counted: u32,
 }
+
+impl Guess {
+    /// Guesses that were wrong, or locked out, since the last sign-in.
+    pub(super) fn failures_before(&self) -> u32 {
+        self.counted.saturating_sub(1)
+    }
+}
+
+/// Failures are told to the owner at the next sign-in, which a password's life may pass before.
+const FAILURES: AttemptRule = AttemptRule {
+    max: u32::MAX,
+    lockout: Duration::ZERO,
+    grows: false,
+    longest: Duration::ZERO,
+    memory: SEASON,
+};
+const SEASON: Duration = Duration::from_hours(92 * 24);
+/// Names of no account have nobody to be told: theirs only cost the same.
+const NOBODYS: AttemptRule = AttemptRule { memory: DAY, ..FAILURES };
 
 impl Lockout {
     pub(super) fn new(counters: Arc<dyn Counters>, policy: &Policy) -> Self {
@@ -37,20 +58,27 @@ impl Lockout {
     }
 
     /// Counts a guess as wrong before it is looked at; a right one is forgiven afterwards. `epoch` is the
-    /// account's, 0 for a name that no account has.
+    /// account's; a name that no account has has none.
     pub(super) async fn count(
         &self,
         typed: &str,
-        epoch: u64,
+        epoch: Option<u64>,
         place: &str,
         now: Timestamp,
     ) -> Result<Guess, SignInError> {
+        let (known, epoch) = (epoch.is_some(), epoch.unwrap_or_default());
         let anywhere = account_key(typed, epoch);
         let here = format!("{anywhere}@{place}");
+        let failures = format!("failures:{}", hashed(typed));
+        let rule = if known { &FAILURES } else { &NOBODYS };
         let locked = |retry_after| Err(SignInError::Locked { retry_after });
-        if let Attempt::Locked { retry_after } =
-            self.counters.attempt(&here, &self.from_one_place, now).await?
-        {
+        let (noted, tried) = futures_util::future::join(
+            self.counters.attempt(&failures, rule, now),
+            self.counters.attempt(&here, &self.from_one_place, now),
+        )
+        .await;
+        let counted = if let Attempt::Allowed { count } = noted? { count } else { 0 };
+        if let Attempt::Locked { retry_after } = tried? {
             return locked(retry_after);
         }
         if let Attempt::Locked { retry_after } =
@@ -60,7 +88,7 @@ impl Lockout {
             self.counters.take_back(&here, &self.from_one_place).await?;
             return locked(retry_after);
         }
-        Ok(Guess { here, anywhere })
+        Ok(Guess { here, anywhere, failures, counted })
     }
 
     /// Time left of the longest lock, everywhere or at `place`.
@@ -79,15 +107,30 @@ impl Lockout {
         Ok(self.counters.lock_left(&anywhere, now).await?.max(here))
     }
 
-    pub(super) async fn forgive(&self, guess: Guess) -> Result<(), StoreError> {
+    pub(super) async fn forgive(&self, guess: &Guess) -> Result<(), StoreError> {
         self.counters.forgive(&guess.here).await?;
         self.counters.forgive(&guess.anywhere).await
+    }
+
+    /// The owner signed in, and is told of the failures.
+    pub(super) async fn forget_failures(&self, guess: Guess) -> Result<(), StoreError> {
+        self.counters.forgive(&guess.failures).await
+    }
+
+    /// The guess was right, and its owner is not told yet.
+    pub(super) async fn take_back_failure(&self, guess: Guess) -> Result<(), StoreError> {
+        self.counters.take_back(&guess.failures, &FAILURES).await
     }
 }
 
 /// What was typed may be anything, of any length: only its hash becomes a key.
 fn account_key(typed: &str, epoch: u64) -> String {
+    format!("sign-in:{}.{epoch}", hashed(typed))
+}
+
+/// What was typed for a name, as part of a key.
+pub(super) fn hashed(typed: &str) -> String {
     let normal = typed.trim().to_ascii_lowercase();
     let hash = digest::digest(&digest::SHA256, normal.as_bytes());
-    format!("sign-in:{}.{epoch}", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
 }

@@ -1,11 +1,16 @@
 //! Habilitations: accounts, their passwords, and signing in.
 
 mod administration;
+mod breached;
 mod evidence;
 mod hashing;
+mod import;
 mod lockout;
+mod provisional;
 mod recovery;
+mod rotation;
 mod service;
+mod strength;
 
 use std::fmt;
 
@@ -15,10 +20,14 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{CafCode, Identifiant, Siret, StoreError, Timestamp};
 
 pub use administration::{EnrolError, Enrolled, NewAccount, UpdateError};
-pub use evidence::{GrantedCaf, PasswordChanged, SignedIn};
+pub use breached::{Breached, BreachedError};
+pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
-pub use recovery::{BeginError, Recoveries, Recovery, RecoveryError, RecoveryStore};
-pub use service::{Accounts, ChangeError, GrantError, Policy, SignInError};
+pub use import::{AccountRow, Changed, FieldChange, Imported, Plan};
+pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
+pub use rotation::{Owed, Reminded};
+pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
+pub use strength::Strength;
 
 /// A person's habilitation: who they are, which ESAT they act for, and the Cafs they may declare to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +48,9 @@ pub struct Account {
     pub password_changed_at: Timestamp,
     /// Whether the password is provisional, or its change was asked for.
     pub must_change: bool,
+    /// Whether the password was made for its owner, who has not changed it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
     /// Whether it may be used.
     pub status: Status,
     /// Hashes of former passwords, the latest first.
@@ -47,6 +59,12 @@ pub struct Account {
     /// When its owner last signed in.
     #[serde(default)]
     pub last_sign_in: Option<Timestamp>,
+    /// The Caf it last turned to, which is proposed first the next time.
+    #[serde(default)]
+    pub last_caf: Option<CafCode>,
+    /// The last reminder that its owner was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded: Option<Reminded>,
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,
@@ -70,6 +88,16 @@ pub enum Status {
     Active,
     /// A Caf suspended it.
     Suspended,
+}
+
+impl Status {
+    /// The word for it in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 /// An argon2 hash in PHC string format.
@@ -100,7 +128,13 @@ pub trait AccountStore: Send + Sync {
     async fn list(&self) -> Result<Vec<Account>, StoreError>;
 
     /// Adds accounts, all or none: none when one of the names is taken, and says which.
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError>;
+    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+        self.write(accounts, &[]).await
+    }
+
+    /// Adds `new` accounts as [`AccountStore::add`] does, and puts `changed` ones in the place of those they
+    /// were read from as [`AccountStore::replace`] does; all of them or none.
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError>;
 
     /// Puts `account` in the place of the one it was read from: `false`, and nothing is done, when the
     /// stored revision is no longer `account.revision`. The stored account's revision is one more.
@@ -110,11 +144,13 @@ pub trait AccountStore: Send + Sync {
     async fn remove(&self, identifiant: &Identifiant) -> Result<bool, StoreError>;
 }
 
-/// What [`AccountStore::add`] did.
+/// What [`AccountStore::write`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// All are there.
     All,
     /// None is, since these names were taken.
     Taken(Vec<Identifiant>),
+    /// None is, since these were changed or removed after they were read.
+    Stale(Vec<Identifiant>),
 }

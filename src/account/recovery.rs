@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Accounts, ChangeError, Status};
+use super::lockout::hashed;
+use super::{Account, Accounts, ChangeError, PasswordHash, Status};
 use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
 use crate::limits::{Attempt, AttemptRule, Counters};
 
@@ -40,6 +41,21 @@ pub struct Recoveries {
     accounts: Arc<Accounts>,
     store: Arc<dyn RecoveryStore>,
     counters: Arc<dyn Counters>,
+}
+
+/// The replacement of a forgotten password that only has to be made.
+#[derive(Debug)]
+pub struct PreparedRecovery {
+    id: TokenHash,
+    account: Identifiant,
+    hash: PasswordHash,
+}
+
+impl PreparedRecovery {
+    /// Whose password.
+    pub fn account(&self) -> &Identifiant {
+        &self.account
+    }
 }
 
 /// A forgotten password was not replaced.
@@ -83,45 +99,60 @@ impl Recoveries {
         Self { accounts, store, counters }
     }
 
-    /// A token for the owner of an active account, to be sent to their address; none for any other name, and
-    /// none when too many were asked for.
-    pub async fn begin(&self, typed: &str) -> Result<Option<(Account, Token)>, BeginError> {
-        let Ok(identifiant) = typed.parse::<Identifiant>() else { return Ok(None) };
+    /// Counts a letter that is asked for, whether the name is an account's or not; `false` when it is one too
+    /// many.
+    pub async fn may_ask(&self, typed: &str) -> Result<bool, StoreError> {
+        let key = format!("recovery:{}", hashed(typed));
+        let counted = self.counters.attempt(&key, &LETTERS, self.accounts.clock.now()).await?;
+        Ok(matches!(counted, Attempt::Allowed { .. }))
+    }
+
+    /// The first instant at which what was asked for at `asked_at` opens nothing any more.
+    pub fn good_until(&self, asked_at: Timestamp) -> Timestamp {
+        asked_at.saturating_add(LIFE).unwrap_or(asked_at)
+    }
+
+    /// A token for the owner of an active account, good until then, to be sent to their address; none for any
+    /// other name.
+    pub async fn begin(
+        &self,
+        identifiant: &Identifiant,
+        until: Timestamp,
+    ) -> Result<Option<(Account, Token)>, BeginError> {
         let now = self.accounts.clock.now();
-        let Some(account) = self.accounts.store.find(&identifiant).await? else { return Ok(None) };
-        if account.status != Status::Active {
-            return Ok(None);
-        }
-        let key = format!("recovery:{identifiant}");
-        if let Attempt::Locked { .. } = self.counters.attempt(&key, &LETTERS, now).await? {
-            return Ok(None);
-        }
+        let found = self.accounts.store.find(identifiant).await?;
+        let Some(account) = found.filter(|account| account.status == Status::Active) else { return Ok(None) };
         let token = Token::random()?;
         let recovery = Recovery {
-            account: identifiant,
+            account: identifiant.clone(),
             password_changed_at: account.password_changed_at,
-            expires_at: now.saturating_add(LIFE).unwrap_or(now),
+            expires_at: until,
         };
         self.store.keep(&token.id(), &recovery, now).await?;
         Ok(Some((account, token)))
     }
 
-    /// Replaces a forgotten password, and lifts the locks that guesses at it brought. The account's sessions
-    /// are the caller's to end.
-    pub async fn finish(&self, token: &Token, new: SecretString) -> Result<Identifiant, RecoveryError> {
+    /// All of replacing a forgotten password but the replacement: the token is looked at, and the new password.
+    pub async fn prepare(&self, token: &Token, new: SecretString) -> Result<PreparedRecovery, RecoveryError> {
         let id = token.id();
         let seen = self.store.look_at(&id).await?.ok_or(RecoveryError::Dead)?;
         let account = self.opened(&seen).await?;
         self.accounts.check_new(&account, &new).await?;
         let hash = self.accounts.hasher.hash(new).await.map_err(ChangeError::from)?;
+        Ok(PreparedRecovery { id, account: account.identifiant, hash })
+    }
+
+    /// Replaces a forgotten password, and lifts the locks that guesses at it brought. The account's sessions
+    /// are the caller's to end.
+    pub async fn finish(&self, prepared: PreparedRecovery) -> Result<(), RecoveryError> {
         // From here on the token is gone: of two who bring it, one goes on.
-        let won = self.store.take(&id).await?.ok_or(RecoveryError::Dead)?;
+        let won = self.store.take(&prepared.id).await?.ok_or(RecoveryError::Dead)?;
         let account = self.opened(&won).await?;
-        let account = self.accounts.with_password(account, hash, self.accounts.clock.now(), false);
+        let account = self.accounts.with_password(account, prepared.hash, self.accounts.clock.now(), false);
         if !self.accounts.store.replace(&account).await? {
             return Err(ChangeError::Conflict.into());
         }
-        Ok(account.identifiant)
+        Ok(())
     }
 
     async fn opened(&self, recovery: &Recovery) -> Result<Account, RecoveryError> {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
 
-use super::lockout::Lockout;
+use super::lockout::{Guess, Lockout};
 use super::{
-    Account, AccountStore, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn, Status,
+    Account, AccountStore, Before, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn,
+    Status, Strength,
 };
 use crate::domain::{
     CafCode, Clock, Identifiant, PasswordAge, PasswordRule, PasswordRules, StoreError, Timestamp,
@@ -19,8 +21,12 @@ use crate::limits::Counters;
 pub struct Policy {
     /// How long a password lives (rule 2).
     pub max_age: Duration,
+    /// How long a provisional password may wait to be changed.
+    pub provisional_max_age: Duration,
     /// What a new password must be.
     pub rules: PasswordRules,
+    /// What is too easy to guess.
+    pub strength: Arc<Strength>,
     /// How many former passwords may not be taken again.
     pub history: usize,
     /// Wrong passwords of one account from one place before it is locked there.
@@ -38,12 +44,29 @@ pub struct Accounts {
     pub(super) clock: Clock,
     pub(super) policy: Policy,
     pub(super) lockout: Lockout,
+    pub(super) enrolled: Notify,
+}
+
+/// A change of password that only has to be made.
+#[derive(Debug)]
+pub struct PreparedChange {
+    account: Account,
+    hash: PasswordHash,
+    before: Before,
+}
+
+impl PreparedChange {
+    /// Whose password.
+    pub fn identifiant(&self) -> &Identifiant {
+        &self.account.identifiant
+    }
 }
 
 /// Signing in, or proving that one knows the password, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Unknown, wrong password or suspended: one answer, at one cost. Whose fault: the client's.
+    /// Unknown, wrong password, suspended, or a provisional password that waited too long: one answer, at
+    /// one cost. Whose fault: the client's.
     #[error("unknown account, wrong password or suspended")]
     Refused,
     /// Too many wrong guesses. Whose fault: the client's; may be tried again after the time told.
@@ -113,7 +136,7 @@ impl Accounts {
         policy: Policy,
     ) -> Self {
         let lockout = Lockout::new(counters, &policy);
-        Self { store, hasher, clock, policy, lockout }
+        Self { store, hasher, clock, policy, lockout, enrolled: Notify::new() }
     }
 
     /// How old a password that was changed then is.
@@ -133,37 +156,54 @@ impl Accounts {
         password: SecretString,
         place: &str,
     ) -> Result<SignedIn, SignInError> {
-        let account = self.prove(typed, password, place).await?;
+        let (account, guess) = self.prove(typed, password, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
         let account = self.stamp_sign_in(account).await?;
+        self.lockout.forget_failures(guess).await?;
         let must_change = self.must_change(&account, self.clock.now());
-        Ok(SignedIn::new(account, must_change))
+        Ok(SignedIn::new(account, must_change, before))
     }
 
-    /// Changes the password of one who knows the current one, and signs them in.
-    pub async fn change_password(
+    /// All of a change of password but the change: the current one is proven, the new one looked at.
+    pub async fn prepare_change(
         &self,
         typed: &str,
         current: SecretString,
         new: SecretString,
         place: &str,
-    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
-        let account = self.prove(typed, current, place).await?;
+    ) -> Result<PreparedChange, ChangeError> {
+        let (account, guess) = self.prove(typed, current, place).await?;
+        let before = Before { at: account.last_sign_in, failures: guess.failures_before() };
+        // Its owner did not fail, and reads of the others who did at the next sign-in.
+        self.lockout.take_back_failure(guess).await?;
         self.check_new(&account, &new).await?;
         let hash = self.hasher.hash(new).await?;
+        Ok(PreparedChange { account, hash, before })
+    }
+
+    /// Changes the password of one who knows the current one, and signs them in.
+    pub async fn change_password(
+        &self,
+        change: PreparedChange,
+    ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
         let now = self.clock.now();
-        let account = self.with_password(account, hash, now, false);
+        let account = self.with_password(change.account, change.hash, now, false);
         if !self.store.replace(&account).await? {
             return Err(ChangeError::Conflict);
         }
         let account = Account { revision: account.revision + 1, ..account };
-        Ok((SignedIn::new(account, false), PasswordChanged::new(now)))
+        Ok((SignedIn::new(account, false, change.before), PasswordChanged::new(now)))
     }
 
     /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
     pub async fn grant(&self, identifiant: &Identifiant, caf: CafCode) -> Result<GrantedCaf, GrantError> {
         let account = self.store.find(identifiant).await?.ok_or(GrantError::Inactive)?;
         self.may_enter(&account, caf, self.clock.now())?;
-        Ok(GrantedCaf::new(caf, account.cafs))
+        let cafs = account.cafs.clone();
+        if cafs.len() > 1 && account.last_caf != Some(caf) {
+            self.note_caf(account, caf).await;
+        }
+        Ok(GrantedCaf::new(caf, cafs))
     }
 
     /// What [`Accounts::grant`] decides by: whether `account` may enter `caf` at an instant.
@@ -183,6 +223,18 @@ impl Accounts {
     /// Whether at an instant the password only opens its own change (rule 2).
     pub fn must_change(&self, account: &Account, at: Timestamp) -> bool {
         account.must_change || self.password_age(account.password_changed_at).is_due(at)
+    }
+
+    /// The first instant at which a provisional password opens nothing any more; none for any other.
+    pub fn provisional_until(&self, account: &Account) -> Option<Timestamp> {
+        let age = PasswordAge::new(account.password_changed_at, self.policy.provisional_max_age);
+        account.provisional.then(|| age.due())
+    }
+
+    /// Whether the account's password opens anything at all at an instant: it is active, and its
+    /// password is no provisional one that waited too long.
+    pub fn opens(&self, account: &Account, at: Timestamp) -> bool {
+        account.may_sign_in() && self.provisional_until(account).is_none_or(|until| at < until)
     }
 
     /// Time left of the lock that wrong passwords brought, everywhere or at `place`; nothing is counted.
@@ -212,33 +264,47 @@ impl Accounts {
         mut account: Account,
         hash: PasswordHash,
         now: Timestamp,
-        must_change: bool,
+        provisional: bool,
     ) -> Account {
         let former = std::mem::replace(&mut account.password_hash, hash);
         account.lock_epoch += 1;
         account.former.insert(0, former);
         account.former.truncate(self.policy.history);
         account.password_changed_at = now;
-        account.must_change = must_change;
+        account.must_change = provisional;
+        account.provisional = provisional;
         account
     }
 
     /// The account, once its password is proven. The guess is counted before it is looked at.
-    async fn prove(&self, typed: &str, password: SecretString, place: &str) -> Result<Account, SignInError> {
+    async fn prove(
+        &self,
+        typed: &str,
+        password: SecretString,
+        place: &str,
+    ) -> Result<(Account, Guess), SignInError> {
         let account = match typed.parse::<Identifiant>() {
             Ok(identifiant) => self.store.find(&identifiant).await?,
             Err(_) => None,
         };
-        let epoch = account.as_ref().map_or(0, |account| account.lock_epoch);
+        let epoch = account.as_ref().map(|account| account.lock_epoch);
         let guess = self.lockout.count(typed, epoch, place, self.clock.now()).await?;
         let expected = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.verify(password, expected).await?;
         match account {
-            Some(account) if right && account.may_sign_in() => {
-                self.lockout.forgive(guess).await?;
-                Ok(account)
+            Some(account) if right && self.opens(&account, self.clock.now()) => {
+                self.lockout.forgive(&guess).await?;
+                Ok((account, guess))
             }
             _ => Err(SignInError::Refused),
+        }
+    }
+
+    /// Notes the Caf for the next choice; nobody is kept out for a note.
+    async fn note_caf(&self, mut account: Account, caf: CafCode) {
+        account.last_caf = Some(caf);
+        if let Err(error) = self.store.replace(&account).await {
+            tracing::debug!(%error, "the last Caf is not noted");
         }
     }
 
@@ -259,6 +325,10 @@ impl Accounts {
         let broken = self.policy.rules.broken_by(new.expose_secret(), account.identifiant.as_str());
         if !broken.is_empty() {
             return Err(ChangeError::Rules(broken));
+        }
+        let (strength, candidate, owner) = (Arc::clone(&self.policy.strength), new.clone(), account.clone());
+        if let Some(broken) = self.hasher.work(move || strength.broken_by(&candidate, &owner)).await? {
+            return Err(ChangeError::Rules(vec![broken]));
         }
         for used in std::iter::once(&account.password_hash).chain(&account.former) {
             if self.hasher.verify(new.clone(), Some(used.clone())).await? {

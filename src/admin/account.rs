@@ -82,7 +82,7 @@ pub(super) async fn delete(state: &State, of: &Identifiant) -> Result<Response, 
 }
 
 fn view(state: &State, account: Account) -> AccountView {
-    AccountView::new(account, &state.registry.accounts)
+    AccountView::new(account, &state.registry.accounts, state.clock.now())
 }
 
 fn with_password(state: &State, account: Account, provisional: Option<&SecretString>) -> AccountView {

@@ -30,6 +30,12 @@ pub struct AccountView {
     pub password_changed_at: Timestamp,
     /// When it falls due (rule 2).
     pub password_expires_at: Timestamp,
+    /// When a provisional password stops opening anything; missing once it was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional_until: Option<Timestamp>,
+    /// Whether a provisional password waited too long: the account needs another one.
+    #[serde(default)]
+    pub provisional_expired: bool,
     /// When its owner last signed in.
     pub last_sign_in: Option<Timestamp>,
     /// A password that was just made; it is shown this once.
@@ -38,8 +44,11 @@ pub struct AccountView {
 }
 
 impl AccountView {
-    pub(super) fn new(account: Account, accounts: &Accounts) -> Self {
+    pub(super) fn new(account: Account, accounts: &Accounts, now: Timestamp) -> Self {
+        let provisional_until = accounts.provisional_until(&account);
         Self {
+            provisional_until,
+            provisional_expired: provisional_until.is_some_and(|until| until <= now),
             password_expires_at: accounts.password_age(account.password_changed_at).due(),
             identifiant: account.identifiant,
             siret: account.siret,
@@ -68,15 +77,78 @@ pub struct AccountsPage {
     pub limit: usize,
 }
 
-/// What an import of accounts did, or would do.
+/// What an import did, or would do.
 #[derive(Serialize, Deserialize)]
-pub struct AccountsImported {
+pub struct ImportDone {
     /// Whether nothing was changed.
     pub dry_run: bool,
-    /// How many accounts were made.
+    /// How the file was understood: JSON Lines, or CSV with which encoding and delimiter.
+    pub read_as: String,
+    /// How many were made.
     pub created: usize,
-    /// Passwords that were made, shown this once.
-    pub provisional_passwords: Vec<Provisional>,
+    /// How many were changed.
+    pub changed: usize,
+    /// How many the file tells as they are.
+    pub unchanged: usize,
+    /// How many are in the store and not in the file.
+    pub gone: usize,
+    /// What became of those: `kept`, `suspended` (accounts) or `deleted` (establishments).
+    pub gone_are: GoneAre,
+    /// Each of them, where nothing was changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// Passwords that were made, shown this once; missing where establishments are imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional_passwords: Option<Vec<Provisional>>,
+}
+
+/// What becomes of what is in the store and not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GoneAre {
+    /// It stays as it is.
+    Kept,
+    /// It is closed.
+    Suspended,
+    /// It is removed.
+    Deleted,
+}
+
+/// Where a file and the store differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// How.
+    pub is: DifferenceIs,
+    /// The account's name; an establishment's Caf, SIRET and identifiant de communication.
+    pub name: String,
+    /// The keys whose values change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldDifference>,
+}
+
+/// How a file and the store differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DifferenceIs {
+    /// In the file alone.
+    New,
+    /// In both, with other values.
+    Changed,
+    /// In the store alone.
+    Gone,
+}
+
+/// A key whose value changes; a secret's values are not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldDifference {
+    /// The key.
+    pub field: String,
+    /// Its value in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// Its value in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
 }
 
 /// A password that was made for an account.
@@ -86,6 +158,9 @@ pub struct Provisional {
     pub identifiant: Identifiant,
     /// Its password, until it is changed at the first sign-in.
     pub provisional_password: String,
+    /// When it stops opening anything, if it is not changed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional_until: Option<Timestamp>,
 }
 
 /// All establishments, by Caf, SIRET and identifiant.
@@ -93,17 +168,6 @@ pub struct Provisional {
 pub struct EstablishmentsList {
     /// The establishments.
     pub establishments: Vec<Establishment>,
-}
-
-/// What an import of establishments did, or would do.
-#[derive(Serialize, Deserialize)]
-pub struct EstablishmentsImported {
-    /// Whether nothing was changed.
-    pub dry_run: bool,
-    /// How many were not known before.
-    pub created: usize,
-    /// How many took the place of one that shares a name with them.
-    pub replaced: usize,
 }
 
 /// The clock of a rehearsal.

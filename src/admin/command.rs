@@ -9,8 +9,10 @@ use form_urlencoded::byte_serialize;
 use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
+use super::import::Teller;
 use super::{
-    IMPORT_TIMEOUT, Problem, State, TIMEOUT, account, account_import, clock, establishment, explain,
+    ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, clock,
+    establishment, explain, export,
 };
 use crate::account::{NewAccount, Status};
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -24,13 +26,10 @@ pub enum Command {
     CreateAccount(Box<NewAccount>),
     /// Shows one.
     ShowAccount(Identifiant),
-    /// Makes those of a file in JSON Lines, all or none.
-    ImportAccounts {
-        /// The file.
-        rows: Body,
-        /// Only says what would be done.
-        dry_run: bool,
-    },
+    /// Makes and changes those of a file, all or none.
+    ImportAccounts(Import),
+    /// Writes all of them, password hashes included, as a file that can be imported.
+    ExportAccounts(ExportFormat),
     /// Closes one and ends its sessions.
     SuspendAccount(Identifiant),
     /// Opens a suspended one again.
@@ -45,13 +44,10 @@ pub enum Command {
     DeleteAccount(Identifiant),
     /// Shows what Cafs know.
     ListEstablishments,
-    /// Adds the establishments of a file in JSON Lines, all or none.
-    ImportEstablishments {
-        /// The file.
-        rows: Body,
-        /// Only says what would be done.
-        dry_run: bool,
-    },
+    /// Adds and changes the establishments of a file, all or none.
+    ImportEstablishments(Import),
+    /// Writes all of them as a file that can be imported.
+    ExportEstablishments(ExportFormat),
     /// Says why a request would be let through, or not.
     Explain(ExplainQuery),
     /// Shows the clock of a rehearsal.
@@ -113,7 +109,8 @@ impl Command {
         let (method, target, body) = match self {
             Self::ListAccounts(query) => (Method::GET, query.target(), Body::empty()),
             Self::CreateAccount(new) => (Method::POST, "/v1/accounts".to_owned(), json(&new)),
-            Self::ImportAccounts { rows, dry_run } => (Method::POST, import("accounts", dry_run), rows),
+            Self::ImportAccounts(file) => return import("accounts", file),
+            Self::ExportAccounts(format) => (Method::GET, export("accounts", format), Body::empty()),
             Self::ShowAccount(of) => (Method::GET, one(&of, ""), Body::empty()),
             Self::DeleteAccount(of) => (Method::DELETE, one(&of, ""), Body::empty()),
             Self::SuspendAccount(of) => (Method::POST, one(&of, "/suspend"), Body::empty()),
@@ -122,8 +119,9 @@ impl Command {
             Self::ForceChange(of) => (Method::POST, one(&of, "/force-change"), Body::empty()),
             Self::UnlockAccount(of) => (Method::POST, one(&of, "/unlock"), Body::empty()),
             Self::ListEstablishments => (Method::GET, "/v1/establishments".to_owned(), Body::empty()),
-            Self::ImportEstablishments { rows, dry_run } => {
-                (Method::POST, import("establishments", dry_run), rows)
+            Self::ImportEstablishments(file) => return import("establishments", file),
+            Self::ExportEstablishments(format) => {
+                (Method::GET, export("establishments", format), Body::empty())
             }
             Self::Explain(query) => (Method::GET, query.target(), Body::empty()),
             Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
@@ -135,17 +133,24 @@ impl Command {
     /// Longest that it may take.
     pub fn timeout(&self) -> Duration {
         match self {
-            Self::ImportAccounts { .. } | Self::ImportEstablishments { .. } => IMPORT_TIMEOUT,
+            Self::ImportAccounts(_) | Self::ImportEstablishments(_) => IMPORT_TIMEOUT,
             _ => TIMEOUT,
         }
     }
 
-    pub(super) async fn execute(self, state: &State) -> Result<Response, Problem> {
+    /// Whether the client wants to be told how far it is.
+    pub(super) fn tells(&self) -> bool {
+        matches!(self, Self::ImportAccounts(file) | Self::ImportEstablishments(file) if file.progress)
+    }
+
+    /// Does it, and tells `tell` how far a long one is.
+    pub(super) async fn execute(self, state: &State, tell: &Teller) -> Result<Response, Problem> {
         match self {
             Self::ListAccounts(query) => account::list(state, &query).await,
             Self::CreateAccount(new) => account::create(state, *new).await,
             Self::ShowAccount(of) => account::show(state, &of).await,
-            Self::ImportAccounts { rows, dry_run } => account_import::run(state, rows, dry_run).await,
+            Self::ImportAccounts(file) => account_import::run(state, file, tell).await,
+            Self::ExportAccounts(format) => export::accounts(state, format).await,
             Self::SuspendAccount(of) => account::suspend(state, &of).await,
             Self::ReactivateAccount(of) => account::reactivate(state, &of).await,
             Self::ResetPassword(of) => account::reset_password(state, &of).await,
@@ -153,7 +158,8 @@ impl Command {
             Self::UnlockAccount(of) => account::unlock(state, &of).await,
             Self::DeleteAccount(of) => account::delete(state, &of).await,
             Self::ListEstablishments => establishment::list(state).await,
-            Self::ImportEstablishments { rows, dry_run } => establishment::import(state, rows, dry_run).await,
+            Self::ImportEstablishments(file) => establishment::import(state, file, tell).await,
+            Self::ExportEstablishments(format) => export::establishments(state, format).await,
             Self::Explain(query) => explain::show(state, query).await,
             Self::ShowClock => clock::show(state),
             Self::SetClock(now) => clock::set(state, now),
@@ -164,10 +170,7 @@ impl Command {
 impl AccountQuery {
     fn target(&self) -> String {
         let mut query = form_urlencoded::Serializer::new("/v1/accounts?".to_owned());
-        let status = self.status.map(|status| match status {
-            Status::Active => "active".to_owned(),
-            Status::Suspended => "suspended".to_owned(),
-        });
+        let status = self.status.map(|status| status.as_str().to_owned());
         let pairs = [
             ("caf", self.caf.map(String::from)),
             ("status", status),
@@ -184,8 +187,17 @@ fn json(value: &impl Serialize) -> Body {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-fn import(what: &str, dry_run: bool) -> String {
-    format!("/v1/{what}/import?dry_run={dry_run}")
+fn import(what: &str, file: Import) -> Result<Request<Body>, http::Error> {
+    let Import { rows, format, dry_run, gone, progress } = file;
+    let gone = gone.then_some(if what == "accounts" { "suspend" } else { "delete" });
+    let gone = gone.map(|gone| format!("&gone={gone}")).unwrap_or_default();
+    let target = format!("/v1/{what}/import?dry_run={dry_run}&progress={progress}{gone}");
+    let builder = Request::builder().method(Method::POST).uri(target);
+    builder.header("content-type", format.media_type()).body(rows)
+}
+
+fn export(what: &str, format: ExportFormat) -> String {
+    format!("/v1/{what}/export?format={}", format.as_str())
 }
 
 /// An address may hold `/`, `?`, `#` and `%` before its `@` (RFC 5322 section 3.2.3).

@@ -2,32 +2,55 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::body::Body;
 use axum::response::Response;
 
-use super::import::{self, Fault, Fields, Row};
-use super::{BadRow, EstablishmentsImported, EstablishmentsList, Problem, State, answer};
+use super::import::{self, Column, Fault, Fields, Import, Kind, Row, Stage, Step, Teller};
+use super::{
+    BadRow, Difference, DifferenceIs, EstablishmentsList, FieldDifference, GoneAre, ImportDone, Problem,
+    State, answer,
+};
 use crate::domain::{CafCode, IdentifiantCommunication, Siret};
 use crate::establishment::Establishment;
 
+/// The columns of a table of establishments, in the order in which they are exported.
+pub(super) static COLUMNS: &[Column] = &[
+    Column::required("caf", Kind::Word),
+    Column::new("siret", Kind::Word),
+    Column::new("identifiant_communication", Kind::Word),
+    Column::new("nom", Kind::Name),
+];
+
 pub(super) async fn list(state: &State) -> Result<Response, Problem> {
-    let mut establishments = state.registry.establishments.list().await?;
-    establishments.retain(|one| state.author.role.covers(one.caf));
-    Ok(answer::ok(EstablishmentsList { establishments }))
+    Ok(answer::ok(EstablishmentsList { establishments: seen(state).await? }))
 }
 
-pub(super) async fn import(state: &State, rows: Body, dry_run: bool) -> Result<Response, Problem> {
-    let (rows, mut bad) = import::read(rows, |fields| parse(state, fields)).await?;
-    bad.extend(doubles(&rows));
+/// Those of the Cafs that the author looks after.
+pub(super) async fn seen(state: &State) -> Result<Vec<Establishment>, Problem> {
+    let mut establishments = state.registry.establishments.list().await?;
+    establishments.retain(|one| state.author.role.covers(one.caf));
+    Ok(establishments)
+}
+
+pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result<Response, Problem> {
+    let parser = state.clone();
+    let rows = import::read(file.rows, file.format, COLUMNS, move |fields| parse(&parser, fields)).await?;
+    let mut bad = rows.bad;
+    bad.extend(doubles(&rows.good));
     import::refuse(bad)?;
-    let known = state.registry.establishments.list().await?;
-    let known: HashSet<Name> = known.iter().flat_map(names).collect();
-    let rows: Vec<Establishment> = rows.into_iter().map(|row| row.value).collect();
-    let replaced = rows.iter().filter(|row| names(row).any(|name| known.contains(&name))).count();
-    if !dry_run {
-        state.registry.establishments.put(&rows).await?;
+    let new: Vec<Establishment> = rows.good.into_iter().map(|row| row.value).collect();
+    tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: new.len() });
+    let plan = Plan::new(&new, seen(state).await?);
+    let gone_are = if file.gone { GoneAre::Deleted } else { GoneAre::Kept };
+    let mut done = plan.foreseen(gone_are, rows.read_as);
+    if file.dry_run {
+        done.differences = plan.differences;
+        return Ok(answer::ok(done));
     }
-    Ok(answer::ok(EstablishmentsImported { dry_run, created: rows.len() - replaced, replaced }))
+    done.dry_run = false;
+    tell.send_replace(Step { stage: Stage::Writing, done: 0, of: new.len() });
+    let gone: &[Establishment] = if file.gone { &plan.gone } else { &[] };
+    state.registry.establishments.write(&new, gone).await?;
+    Ok(answer::ok(done))
 }
 
 fn parse(state: &State, mut fields: Fields) -> Result<Establishment, Vec<Fault>> {
@@ -83,4 +106,99 @@ fn doubles(rows: &[Row<Establishment>]) -> Vec<BadRow> {
         }
     }
     bad
+}
+
+/// What an import would do, worked out against the store as it was then.
+struct Plan {
+    created: usize,
+    changed: usize,
+    unchanged: usize,
+    gone: Vec<Establishment>,
+    differences: Vec<Difference>,
+}
+
+impl Plan {
+    fn new(rows: &[Establishment], stored: Vec<Establishment>) -> Self {
+        let mut by_name: HashMap<Name, usize> = HashMap::new();
+        for (place, known) in stored.iter().enumerate() {
+            by_name.extend(names(known).map(|name| (name, place)));
+        }
+        let mut plan = Self { created: 0, changed: 0, unchanged: 0, gone: vec![], differences: vec![] };
+        let mut met = HashSet::new();
+        for row in rows {
+            // A row may bring together two that the Caf knew under one name each.
+            let mut places: Vec<usize> = names(row).filter_map(|name| by_name.get(&name).copied()).collect();
+            places.dedup();
+            met.extend(places.iter().copied());
+            let former: Vec<&Establishment> = places.iter().map(|place| &stored[*place]).collect();
+            plan.compare(row, &former);
+        }
+        let gone = stored.into_iter().enumerate().filter(|(place, _)| !met.contains(place));
+        plan.gone = gone.map(|(_, known)| known).collect();
+        plan.differences.extend(plan.gone.iter().map(|known| Difference {
+            is: DifferenceIs::Gone,
+            name: told(known),
+            fields: vec![],
+        }));
+        plan
+    }
+
+    fn compare(&mut self, row: &Establishment, former: &[&Establishment]) {
+        let (is, count) = match former {
+            [] => (DifferenceIs::New, &mut self.created),
+            [same] if *same == row => {
+                self.unchanged += 1;
+                return;
+            }
+            _ => (DifferenceIs::Changed, &mut self.changed),
+        };
+        *count += 1;
+        let fields = former.iter().flat_map(|old| differing(old, row)).collect();
+        self.differences.push(Difference { is, name: told(row), fields });
+    }
+
+    fn foreseen(&self, gone_are: GoneAre, read_as: String) -> ImportDone {
+        ImportDone {
+            dry_run: true,
+            read_as,
+            created: self.created,
+            changed: self.changed,
+            unchanged: self.unchanged,
+            gone: self.gone.len(),
+            gone_are,
+            differences: Vec::new(),
+            provisional_passwords: None,
+        }
+    }
+}
+
+/// `921 73282932000074 00012345678`; a name that is missing is a dash.
+fn told(known: &Establishment) -> String {
+    format!("{} {} {}", known.caf, siret(known), communication(known))
+}
+
+fn siret(known: &Establishment) -> String {
+    known.siret.map_or_else(|| "-".to_owned(), String::from)
+}
+
+fn communication(known: &Establishment) -> String {
+    known.identifiant_communication.map_or_else(|| "-".to_owned(), String::from)
+}
+
+fn differing(old: &Establishment, new: &Establishment) -> Vec<FieldDifference> {
+    let shown = |known: &Establishment| {
+        [
+            ("siret", siret(known)),
+            ("identifiant_communication", communication(known)),
+            ("nom", known.nom.clone()),
+        ]
+    };
+    let pairs = shown(old).into_iter().zip(shown(new)).filter(|((_, old), (_, new))| old != new);
+    pairs
+        .map(|((field, old), (_, new))| FieldDifference {
+            field: field.to_owned(),
+            old: Some(old),
+            new: Some(new),
+        })
+        .collect()
 }

@@ -49,16 +49,26 @@ impl AccountStore for Memory {
         Ok(lock(&self.accounts).values().cloned().collect())
     }
 
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError> {
         self.reach()?;
         let mut kept = lock(&self.accounts);
-        let names = accounts.iter().map(|account| account.identifiant.clone());
+        let names = new.iter().map(|account| account.identifiant.clone());
         let taken: Vec<_> = names.filter(|name| kept.contains_key(name)).collect();
-        if taken.is_empty() {
-            kept.extend(accounts.iter().map(|account| (account.identifiant.clone(), account.clone())));
-            return Ok(Added::All);
+        if !taken.is_empty() {
+            return Ok(Added::Taken(taken));
         }
-        Ok(Added::Taken(taken))
+        let read = |account: &&Account| {
+            kept.get(&account.identifiant).is_some_and(|kept| kept.revision == account.revision)
+        };
+        let stale: Vec<_> = changed.iter().filter(|account| !read(account)).collect();
+        if !stale.is_empty() {
+            return Ok(Added::Stale(stale.into_iter().map(|account| account.identifiant.clone()).collect()));
+        }
+        let next =
+            changed.iter().map(|account| Account { revision: account.revision + 1, ..account.clone() });
+        let next: Vec<Account> = new.iter().cloned().chain(next).collect();
+        kept.extend(next.into_iter().map(|account| (account.identifiant.clone(), account)));
+        Ok(Added::All)
     }
 
     async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
@@ -96,18 +106,19 @@ impl EstablishmentStore for Memory {
         Ok(kept.iter().find(same).cloned())
     }
 
-    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
+    async fn write(&self, new: &[Establishment], gone: &[Establishment]) -> Result<(), StoreError> {
         self.reach()?;
         let mut kept = lock(&self.establishments);
-        for new in establishments {
+        for one in gone.iter().chain(new) {
             kept.retain(|old| {
-                let siret = old.siret.is_some() && old.siret == new.siret;
+                let siret = old.siret.is_some() && old.siret == one.siret;
                 let name = old.identifiant_communication.is_some()
-                    && old.identifiant_communication == new.identifiant_communication;
-                old.caf != new.caf || !(siret || name)
+                    && old.identifiant_communication == one.identifiant_communication;
+                old.caf != one.caf || !(siret || name)
             });
-            kept.push(new.clone());
         }
+        kept.extend_from_slice(new);
+        kept.sort_by_key(|known| (known.caf, known.siret, known.identifiant_communication));
         Ok(())
     }
 
@@ -179,7 +190,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
     let hasher = Arc::new(Hasher::new(2, 64).expect("a hasher"));
     let accounts = Accounts::new(memory.clone(), memory.clone(), hasher, clock.clone(), account_policy());
     let cache = Arc::new(SessionCache::new(16));
-    let sessions = Sessions::new(memory.clone(), cache, clock.clone(), session_policy());
+    let sessions = Sessions::new(memory.clone(), memory.clone(), cache, clock.clone(), session_policy());
     let accounts = Arc::new(accounts);
     let explainer = Explainer {
         accounts: Arc::clone(&accounts),
@@ -208,7 +219,9 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
 fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
+        provisional_max_age: Duration::from_hours(30 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 5,
         lockout: Duration::from_mins(15),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{EnrolError, HashError, UpdateError};
 use crate::domain::StoreError;
+use crate::telemetry::audit::Unaudited;
 
 /// Why nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,12 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<Unaudited> for Problem {
+    fn from(error: Unaudited) -> Self {
+        Self::busy(&error.to_string())
+    }
+}
+
 impl From<HashError> for Problem {
     fn from(error: HashError) -> Self {
         match error {
@@ -130,7 +137,9 @@ impl From<UpdateError> for Problem {
 impl From<EnrolError> for Problem {
     fn from(error: EnrolError) -> Self {
         match error {
-            EnrolError::Taken(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            EnrolError::Taken(_) | EnrolError::Stale(_) | EnrolError::GivenUp => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             EnrolError::Hash { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
             EnrolError::Hashing(error) => error.into(),
             EnrolError::Store(error) => error.into(),

@@ -17,13 +17,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::import::{self, Fault, Fields};
+use super::import::{self, Fault, Fields, Teller};
 use super::{
-    AccountQuery, Author, Command, ExplainQuery, IMPORT_LIMIT, IMPORT_TIMEOUT, Problem, State, TIMEOUT,
-    account_import, authority, guard, health, problem,
+    AccountQuery, Author, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import,
+    Problem, State, TIMEOUT, account_import, audited, authority, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
+use crate::telemetry::audit::{self, Entry};
 
 /// Largest body of anything but an import, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -39,6 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/metrics", get(metrics))
         .route("/v1/accounts", get(list_accounts).post(create_account))
+        .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
         .route("/v1/accounts/{identifiant}/suspend", on_account(Command::SuspendAccount))
         .route("/v1/accounts/{identifiant}/reactivate", on_account(Command::ReactivateAccount))
@@ -46,6 +48,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/accounts/{identifiant}/force-change", on_account(Command::ForceChange))
         .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
         .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
+        .route("/v1/establishments/export", export(Command::ExportEstablishments))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
@@ -79,21 +82,46 @@ fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Ar
 }
 
 /// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
-/// and its sessions open.
+/// and its sessions open. That somebody still waits is seen by the receiver of its steps.
 async fn run(Gateway(state): Gateway, command: Result<Command, Problem>) -> Response {
     let command = match command {
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
-    let demand = command.demand();
-    let done = async move {
-        demand.permit(&state).await?;
-        command.execute(&state).await
-    };
-    match tokio::spawn(done).await {
-        Ok(done) => done.unwrap_or_else(Problem::into_response),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let entry = audited::entry(&command, &state.author);
+    let tell = import::silent();
+    let (steps, told) = (tell.subscribe(), command.tells());
+    let working = tokio::spawn(async move {
+        let done = carry_out(&state, command, entry, &tell).await;
+        done.unwrap_or_else(Problem::into_response)
+    });
+    if told {
+        return import::stream(steps, working);
     }
+    working.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// A change is written down with what came of it, and is not begun while it could not be.
+async fn carry_out(
+    state: &State,
+    command: Command,
+    entry: Option<Entry>,
+    tell: &Teller,
+) -> Result<Response, Problem> {
+    let demand = command.demand();
+    let Some(entry) = entry else {
+        demand.permit(state).await?;
+        return command.execute(state, tell).await;
+    };
+    let now = state.clock.now();
+    audit::log().check(now).await?;
+    let done = match demand.permit(state).await {
+        Ok(()) => command.execute(state, tell).await,
+        Err(refusal) => Err(refusal),
+    };
+    let outcome = if done.is_ok() { "ok" } else { "refused" };
+    audit::log().record(now, Entry { outcome, ..entry }).await?;
+    done
 }
 
 fn on_account(command: fn(Identifiant) -> Command) -> MethodRouter<Arc<State>> {
@@ -122,7 +150,7 @@ async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejecti
 }
 
 async fn create_account(state: Gateway, body: Body) -> Response {
-    let parse = |fields| account_import::parse(&state.0, fields);
+    let parse = |fields| account_import::parse(&state.0, fields).map(NewAccount::from);
     let new: Result<NewAccount, Problem> = object(body, parse).await;
     let command = new.map(|new| Command::CreateAccount(Box::new(new)));
     run(state, command).await
@@ -133,24 +161,66 @@ async fn create_account(state: Gateway, body: Body) -> Response {
 struct ImportQuery {
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    progress: bool,
+    #[serde(default)]
+    gone: Option<String>,
 }
 
 async fn import_accounts(
     state: Gateway,
     query: Result<Query<ImportQuery>, QueryRejection>,
+    headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let command = query.map(|Query(query)| Command::ImportAccounts { rows, dry_run: query.dry_run });
-    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+    let file = import_file(query, "suspend", &headers, rows).await;
+    run(state, file.map(Command::ImportAccounts)).await
 }
 
 async fn import_establishments(
     state: Gateway,
     query: Result<Query<ImportQuery>, QueryRejection>,
+    headers: HeaderMap,
     rows: Body,
 ) -> Response {
-    let command = query.map(|Query(query)| Command::ImportEstablishments { rows, dry_run: query.dry_run });
-    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+    let file = import_file(query, "delete", &headers, rows).await;
+    run(state, file.map(Command::ImportEstablishments)).await
+}
+
+/// `gone` is what may be asked to become of what the file does not name.
+async fn import_file(
+    query: Result<Query<ImportQuery>, QueryRejection>,
+    gone: &str,
+    headers: &HeaderMap,
+    rows: Body,
+) -> Result<Import, Problem> {
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    let gone = match query.gone.as_deref() {
+        None | Some("keep") => false,
+        Some(asked) if asked == gone => true,
+        Some(_) => {
+            let detail = format!("gone is keep or {gone}");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+    };
+    let ImportQuery { dry_run, progress, .. } = query;
+    // Many a client sends no more of its request once the response has begun.
+    let rows = if progress { import::whole(rows).await?.into() } else { rows };
+    Ok(Import { rows, format: Format::said(headers), dry_run, gone, progress })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportQuery {
+    #[serde(default)]
+    format: ExportFormat,
+}
+
+fn export(command: fn(ExportFormat) -> Command) -> MethodRouter<Arc<State>> {
+    get(move |state: Gateway, query: Result<Query<ExportQuery>, QueryRejection>| {
+        let format = query.map(|Query(query)| command(query.format));
+        run(state, format.map_err(|rejection| bad_query(&rejection)))
+    })
 }
 
 async fn set_clock(state: Gateway, body: Body) -> Response {
@@ -169,7 +239,7 @@ fn named(text: &str) -> Result<Identifiant, Problem> {
 
 /// What a body of one JSON object asks for.
 async fn object<T>(body: Body, parse: impl FnOnce(Fields) -> Result<T, Vec<Fault>>) -> Result<T, Problem> {
-    let text = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| import::broken(&error))?;
+    let text = import::whole(body).await?;
     let fields = Fields::parse(&text).map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, fault.reason))?;
     parse(fields).map_err(|faults| {
         let errors = faults.into_iter().map(|fault| fault.on(None)).collect();

@@ -5,11 +5,13 @@
 //! | look | everything | accounts, sessions and establishments of its Cafs | everything |
 //! | suspend, force a change, end sessions | – | accounts that may declare to one of its Cafs | all |
 //! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
-//! | the clock, reload | – | – | yes |
+//! | import that suspends what is gone, export accounts with their hashes, the clock | – | – | yes |
 //!
 //! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
 //! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
 //! account that is not seen is not there.
+
+use std::collections::HashSet;
 
 use http::StatusCode;
 
@@ -37,7 +39,10 @@ impl Command {
     /// What it asks of its author.
     pub(super) fn demand(&self) -> Demand {
         match self {
-            Self::ListAccounts(_) | Self::ListEstablishments | Self::ShowClock => Demand::Look,
+            Self::ListAccounts(_)
+            | Self::ListEstablishments
+            | Self::ExportEstablishments(_)
+            | Self::ShowClock => Demand::Look,
             Self::ShowAccount(of) => Demand::See(of.clone(), None),
             Self::Explain(query) => Demand::See(query.account.clone(), Some(query.caf)),
             Self::SuspendAccount(of) | Self::ForceChange(of) => Demand::Close(of.clone()),
@@ -45,10 +50,11 @@ impl Command {
             | Self::ResetPassword(of)
             | Self::UnlockAccount(of)
             | Self::DeleteAccount(of) => Demand::Manage(of.clone()),
-            Self::CreateAccount(_) | Self::ImportAccounts { .. } | Self::ImportEstablishments { .. } => {
-                Demand::Make
-            }
-            Self::SetClock(_) => Demand::Operate,
+            // What a file does not name may be anybody's.
+            Self::ImportAccounts(file) if file.gone => Demand::Operate,
+            Self::CreateAccount(_) | Self::ImportAccounts(_) | Self::ImportEstablishments(_) => Demand::Make,
+            // An export has the passwords' hashes in it.
+            Self::ExportAccounts(_) | Self::SetClock(_) => Demand::Operate,
         }
     }
 }
@@ -99,6 +105,16 @@ impl Reach for Role {
                 None => account.cafs.iter().all(|caf| self.covers(*caf)),
             }
     }
+}
+
+/// The accounts that an import of this author may not touch; empty for an operator, who touches all.
+pub(super) async fn foreign_accounts(state: &State) -> Result<HashSet<Identifiant>, Problem> {
+    let role = &state.author.role;
+    if *role == Role::Operator {
+        return Ok(HashSet::new());
+    }
+    let known = state.registry.accounts.list().await?.into_iter();
+    Ok(known.filter(|account| !role.manages(account)).map(|account| account.identifiant).collect())
 }
 
 /// The account, where its author sees it.

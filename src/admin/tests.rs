@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::fakes::{self, Memory};
-use super::{AccountQuery, Command, State, router};
+use super::{AccountQuery, Charset, Command, ExportFormat, Format, Import, State, router};
 use crate::account::NewAccount;
 use crate::domain::Identifiant;
 use crate::session::Stage;
@@ -44,7 +44,13 @@ impl Desk {
     }
 
     async fn import(&self, body: impl Into<Body>) -> (u16, Value) {
-        self.ask("POST", "/v1/accounts/import", body).await
+        self.import_as("accounts", "application/jsonl", body).await
+    }
+
+    async fn import_as(&self, what: &str, kind: &str, body: impl Into<Body>) -> (u16, Value) {
+        let builder = Request::builder().method("POST").uri(format!("/v1/{what}/import"));
+        let builder = builder.header("host", "127.0.0.1:9901").header("content-type", kind);
+        read(self.raw(builder.body(body.into()).expect("a request")).await).await
     }
 
     async fn names(&self) -> Vec<String> {
@@ -63,6 +69,13 @@ async fn read(response: Response<Body>) -> (u16, Value) {
     }
     let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
     (status.as_u16(), value)
+}
+
+/// Status and text of a response that may be no JSON.
+async fn text(response: Response<Body>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
 /// Lines, fields and reasons.
@@ -258,6 +271,8 @@ async fn a_request_of_each_command_is_understood() {
     let caf = "921".parse().ok();
     let query =
         AccountQuery { caf, status: Some(crate::account::Status::Active), page: Some(1), limit: Some(5) };
+    let file = |rows, format| Import { rows, format, dry_run: true, gone: false, progress: false };
+    let table = "identifiant,siret,cafs\na@esat.example,73282932000074,921\n";
     let line = || Body::from(r#"{"caf":"921","siret":"73282932000074"}"#);
     let commands = [
         Command::CreateAccount(Box::new(new)),
@@ -269,8 +284,14 @@ async fn a_request_of_each_command_is_understood() {
         Command::ResetPassword(odd.clone()),
         Command::ForceChange(odd.clone()),
         Command::UnlockAccount(odd.clone()),
-        Command::ImportAccounts { rows: ONE.into(), dry_run: true },
-        Command::ImportEstablishments { rows: line(), dry_run: false },
+        Command::ImportAccounts(file(ONE.into(), Format::JsonLines)),
+        Command::ImportAccounts(Import { progress: true, ..file(ONE.into(), Format::Guess) }),
+        Command::ImportAccounts(Import { gone: true, ..file(table.into(), Format::Csv(Charset::Utf8)) }),
+        Command::ExportAccounts(ExportFormat::Jsonl),
+        Command::ExportAccounts(ExportFormat::Csv),
+        Command::ImportEstablishments(Import { dry_run: false, ..file(line(), Format::JsonLines) }),
+        Command::ImportEstablishments(Import { gone: true, ..file(line(), Format::JsonLines) }),
+        Command::ExportEstablishments(ExportFormat::Csv),
         Command::ListEstablishments,
         Command::ShowClock,
         Command::SetClock("2026-12-01T00:00:00Z".parse().expect("an instant")),
@@ -282,8 +303,9 @@ async fn a_request_of_each_command_is_understood() {
         let mut request = command.into_request().expect("a request");
         request.headers_mut().insert("host", "localhost".parse().expect("a host"));
         assert_ne!(request.method(), Method::PATCH);
-        let (status, answer) = read(desk.raw(request).await).await;
+        let (status, answer) = text(desk.raw(request).await).await;
         assert!((200..300).contains(&status), "{told}: {status} {answer}");
+        assert!(!answer.contains("\"status\":4"), "{told}: {answer}");
     }
     assert!(desk.names().await.is_empty());
 }

@@ -6,7 +6,9 @@ use clap::{Subcommand, ValueEnum};
 
 use super::account_view as view;
 use super::ask::Gateway;
+use super::export::ExportFile;
 use super::import::ImportFile;
+use super::import_view;
 use crate::account::{NewAccount, Status};
 use crate::admin::{AccountQuery, Command};
 use crate::domain::{CafCode, Identifiant, Siret};
@@ -30,9 +32,12 @@ enum Action {
     /// Show one account
     #[command(after_help = "Example:\n  octroi account show direction@esat.example")]
     Show(One),
-    /// Make the accounts of a file, all or none
+    /// Make and change the accounts of a file, all or none
     #[command(after_help = IMPORT_HELP)]
-    Import(ImportFile),
+    Import(ImportArgs),
+    /// Write all accounts as a file that imports back to the same; it holds their password hashes
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportFile),
     /// Close an account at once: its sessions end
     #[command(after_help = "Example:\n  octroi account suspend direction@esat.example")]
     Suspend(One),
@@ -88,6 +93,15 @@ struct ListArgs {
     limit: usize,
 }
 
+#[derive(Debug, clap::Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    file: ImportFile,
+    /// Also suspend the accounts that are in the store and not in the file; their sessions end
+    #[arg(long)]
+    suspend_gone: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum StatusName {
     Active,
@@ -102,21 +116,48 @@ struct One {
 }
 
 const CREATE_HELP: &str = "\
+The password is to be changed at the first sign-in; after 30 days unchanged (see
+[password] provisional_max_age) it opens nothing, and needs a reset-password.
+
 Example:
-  octroi account create --identifiant direction@esat.example --siret 73282932000074 \\
-      --nom \"ESAT Les Tilleuls\" --caf 921 --caf 751 --home-caf 921";
+  octroi account create --identifiant direction@esat.example \\
+      --siret 73282932000074 --nom \"ESAT Les Tilleuls\" \\
+      --caf 921 --caf 751 --home-caf 921";
 
 const IMPORT_HELP: &str = "\
-Each line is an object; identifiant, siret and cafs are needed, the rest may be missing:
-  {\"identifiant\": \"direction@esat.example\", \"siret\": \"73282932000074\",
-   \"nom\": \"ESAT Les Tilleuls\", \"cafs\": [\"921\"], \"home_caf\": \"921\",
-   \"password_hash\": \"$argon2id$…\", \"password_changed_at\": \"2026-09-01T08:00:00Z\",
-   \"must_change\": false, \"status\": \"active\"}
-(shown here on four lines). Nothing is imported when one line is wrong; all that are wrong are told.
-Without password_hash a provisional password is made, and shown once.
+CSV: the first line names the columns, in any order. Fields are separated by ;
+or , and the text is UTF-8 or Windows-1252 (as Excel saves it). Several Cafs
+stand in one field, with spaces or | between them:
+  identifiant;siret;nom;cafs;home_caf
+  direction@esat.example;73282932000074;ESAT Les Tilleuls;921|751;921
 
-Example:
-  octroi account import accounts.jsonl --dry-run";
+JSON Lines: an object a line, under the same keys (here on two lines):
+  {\"identifiant\": \"direction@esat.example\", \"siret\": \"73282932000074\",
+   \"cafs\": [\"921\", \"751\"]}
+
+Needed: identifiant, siret, cafs. May be left out: nom, home_caf,
+password_hash (argon2id), password_changed_at, must_change, status (active or
+suspended), provisional, last_sign_in, former_hashes.
+
+All or nothing: when one row is wrong nothing is imported, and all that are
+wrong are told. A new account without password_hash gets a provisional
+password, shown once. An account that exists is changed; what the file leaves
+out stays as it is, and so does a password that its owner changed after the
+file's password_changed_at. No account is ever deleted by an import.
+
+Examples:
+  octroi account import accounts.csv --dry-run      say what would change
+  octroi account import accounts.csv";
+
+const EXPORT_HELP: &str = "\
+JSON Lines are for programs; CSV is for spreadsheets (UTF-8, fields separated
+by ;). In CSV an apostrophe stands before a field that begins with = + - @ or
+an apostrophe, so that no spreadsheet takes it for a formula; the import takes
+it away again.
+
+Examples:
+  octroi account export --output accounts.jsonl
+  octroi account export --format csv --output accounts.csv";
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gateway = args.gateway;
@@ -124,10 +165,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Action::Create(new) => gateway.ask(Command::CreateAccount(Box::new(new.into())), view::created),
         Action::List(list) => gateway.ask(Command::ListAccounts(list.into()), view::list),
         Action::Show(of) => gateway.ask(Command::ShowAccount(of.identifiant), view::one),
-        Action::Import(file) => {
-            let command = Command::ImportAccounts { rows: file.rows()?, dry_run: file.dry_run };
-            gateway.ask(command, view::imported)
+        Action::Import(ImportArgs { file, suspend_gone }) => {
+            file.send(&gateway, suspend_gone, Command::ImportAccounts, import_view::accounts)
         }
+        Action::Export(file) => file.receive(&gateway, Command::ExportAccounts, true),
         Action::Suspend(of) => gateway.ask(Command::SuspendAccount(of.identifiant), view::suspended),
         Action::Reactivate(of) => gateway.ask(Command::ReactivateAccount(of.identifiant), view::reactivated),
         Action::ResetPassword(of) => gateway.ask(Command::ResetPassword(of.identifiant), view::reset),

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::output::{Table, count, date, printable};
+use super::output::{Table, count, date, day, printable};
 use crate::account::Status;
-use crate::admin::{AccountView, AccountsImported, AccountsPage};
+use crate::admin::{AccountView, AccountsPage};
 use crate::domain::{CafCode, Identifiant, Timestamp};
 
 pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
@@ -12,17 +12,15 @@ pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
         let beyond = if page.total > 0 { " on this page" } else { "" };
         return writeln!(out, "There is no such account{beyond}.");
     }
-    let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD UNTIL", "LAST SIGN-IN"]);
+    let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD", "LAST SIGN-IN"]);
     for account in &page.accounts {
-        let until =
-            if account.must_change { "to be changed".to_owned() } else { date(account.password_expires_at) };
         table.row([
             account.identifiant.to_string(),
             account.siret.to_string(),
             status(account.status).to_owned(),
             codes(&account.cafs),
-            until,
-            last(account.last_sign_in),
+            password(account, day),
+            last(account.last_sign_in, day),
         ]);
     }
     table.write(out)?;
@@ -43,9 +41,8 @@ pub(super) fn one(account: &AccountView, out: &mut dyn Write) -> io::Result<()> 
     line(out, "Managed by", account.home_caf.as_ref().map_or("", CafCode::as_str))?;
     line(out, "Status", status(account.status))?;
     line(out, "Password changed", &date(account.password_changed_at))?;
-    line(out, "Password until", &date(account.password_expires_at))?;
-    line(out, "To be changed", if account.must_change { "yes" } else { "no" })?;
-    line(out, "Last sign-in", &last(account.last_sign_in))
+    line(out, "Password", &password(account, date))?;
+    line(out, "Last sign-in", &last(account.last_sign_in, date))
 }
 
 pub(super) fn created(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
@@ -78,27 +75,21 @@ pub(super) fn deleted(identifiant: &Identifiant, out: &mut dyn Write) -> io::Res
     writeln!(out, "{identifiant} was deleted; its sessions ended.")
 }
 
-pub(super) fn imported(done: &AccountsImported, out: &mut dyn Write) -> io::Result<()> {
-    let accounts = count(done.created, "account");
-    if done.dry_run {
-        return writeln!(out, "{accounts} would be created; nothing was changed.");
-    }
-    writeln!(out, "{accounts} created.")?;
-    if done.provisional_passwords.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\nProvisional passwords, shown this once:")?;
-    let mut table = Table::new(["IDENTIFIANT", "PASSWORD"]);
-    for one in &done.provisional_passwords {
-        table.row([one.identifiant.to_string(), one.provisional_password.clone()]);
-    }
-    table.write(out)
+fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
+    let Some(password) = &account.provisional_password else { return Ok(()) };
+    writeln!(out, "Provisional password, shown this once: {}", printable(password))?;
+    account.provisional_until.map_or(Ok(()), |until| {
+        writeln!(out, "It is to be changed at the first sign-in, by {} (Paris).", date(until))
+    })
 }
 
-fn provisional(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
-    match &account.provisional_password {
-        Some(password) => writeln!(out, "Provisional password, shown this once: {}", printable(password)),
-        None => Ok(()),
+/// What the password opens, and until when.
+fn password(account: &AccountView, shown: fn(Timestamp) -> String) -> String {
+    match account.provisional_until {
+        Some(_) if account.provisional_expired => "provisional password expired".to_owned(),
+        Some(until) => format!("provisional until {}", shown(until)),
+        None if account.must_change => "to be changed".to_owned(),
+        None => format!("until {}", shown(account.password_expires_at)),
     }
 }
 
@@ -113,6 +104,6 @@ fn codes(cafs: &[CafCode]) -> String {
     cafs.iter().map(CafCode::as_str).collect::<Vec<_>>().join(",")
 }
 
-fn last(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "never".to_owned(), date)
+fn last(at: Option<Timestamp>, shown: fn(Timestamp) -> String) -> String {
+    at.map_or_else(|| "never".to_owned(), shown)
 }

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use axum::body::Body;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
 use super::credentials::Credentials;
 use super::output;
+use super::progress::Bar;
 use crate::admin::{Command, Problem};
 
 #[derive(Debug, clap::Args)]
@@ -39,15 +41,37 @@ impl Gateway {
         command: Command,
         show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, body) = runtime.block_on(self.call(command))?;
+        let (status, body) = self.call_now(command)?;
         self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// As [`Gateway::ask`], for a command that tells how far it is.
+    pub(super) fn ask_and_watch<T: DeserializeOwned>(
+        &self,
+        command: Command,
+        bar: &mut Bar<impl Write>,
+        show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (patience, request) = (command.timeout(), self.request(command)?);
+        let called =
+            runtime.block_on(client::call(&self.admin, request, patience, &mut |piece| bar.hear(piece)));
+        bar.clear();
+        let (status, body) = called?;
+        let (status, body) = last_line(status, &body).with_context(|| self.stranger())?;
+        self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// The answer to a command, from outside of a runtime.
+    pub(super) fn call_now(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.call(command))
     }
 
     pub(super) async fn call(&self, command: Command) -> anyhow::Result<(StatusCode, Bytes)> {
         let patience = command.timeout();
-        let request = self.credentials.prove(command.into_request()?, &self.admin)?;
-        Ok(client::call(&self.admin, request, patience).await?)
+        let request = self.request(command)?;
+        Ok(client::call(&self.admin, request, patience, &mut |_| ()).await?)
     }
 
     /// Shows an answer: JSON, or words for people; a refusal also in words on `errors`.
@@ -59,7 +83,7 @@ impl Gateway {
         out: &mut dyn Write,
         errors: &mut dyn Write,
     ) -> anyhow::Result<ExitCode> {
-        let stranger = || format!("what answers at {} is no gateway's admin listener", self.admin);
+        let stranger = || self.stranger();
         // `204 No Content` is JSON's nothing.
         let text: &[u8] = if body.is_empty() { b"null" } else { body };
         if self.json && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() {
@@ -78,4 +102,27 @@ impl Gateway {
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
+
+    fn request(&self, command: Command) -> anyhow::Result<Request<Body>> {
+        self.credentials.prove(command.into_request()?, &self.admin)
+    }
+
+    fn stranger(&self) -> String {
+        format!("what answers at {} is no gateway's admin listener", self.admin)
+    }
+}
+
+/// The true answer of a command that told how far it was: its last line. A refusal may have come before all that.
+fn last_line(status: StatusCode, body: &Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
+    #[derive(serde::Deserialize)]
+    struct Last {
+        status: u16,
+        answer: serde_json::Value,
+    }
+    if !status.is_success() {
+        return Ok((status, body.clone()));
+    }
+    let line = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let last: Last = serde_json::from_slice(line)?;
+    Ok((StatusCode::from_u16(last.status)?, serde_json::to_vec(&last.answer)?.into()))
 }

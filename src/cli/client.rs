@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::BodyExt as _;
@@ -67,12 +67,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a gateway that gives up has left to say so.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`. For `https`
-/// the request has an `Arc<ClientConfig>` among its extensions.
+/// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`. `hear` is
+/// given each piece of it as it comes. For `https` the request has an `Arc<ClientConfig>` among its extensions.
 pub(super) async fn call(
     endpoint: &Endpoint,
     mut request: Request<Body>,
     patience: Duration,
+    hear: &mut dyn FnMut(&[u8]),
 ) -> Result<(StatusCode, Bytes), CallError> {
     let limit = patience + GRACE;
     match endpoint {
@@ -80,17 +81,17 @@ pub(super) async fn call(
             let stream = connected(endpoint, TcpStream::connect((host.as_str(), *port))).await?;
             // Without it a body's last packet waits for the acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            if let Some(tls) = request.extensions_mut().remove::<Arc<ClientConfig>>() {
-                let stream = secured(endpoint, host, tls, stream).await?;
-                return timeout(limit, exchange(endpoint, stream, request))
-                    .await
-                    .unwrap_or_else(|_| Err(CallError::Late(endpoint.clone(), limit)));
+            match request.extensions_mut().remove::<Arc<ClientConfig>>() {
+                None => timeout(limit, exchange(endpoint, stream, request, hear)).await,
+                Some(tls) => {
+                    let stream = secured(endpoint, host, tls, stream).await?;
+                    timeout(limit, exchange(endpoint, stream, request, hear)).await
+                }
             }
-            timeout(limit, exchange(endpoint, stream, request)).await
         }
         Endpoint::Unix(path) => {
             let stream = connected(endpoint, UnixStream::connect(path)).await?;
-            timeout(limit, exchange(endpoint, stream, request)).await
+            timeout(limit, exchange(endpoint, stream, request, hear)).await
         }
     }
     .unwrap_or_else(|_| Err(CallError::Late(endpoint.clone(), limit)))
@@ -125,6 +126,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     endpoint: &Endpoint,
     stream: S,
     mut request: Request<Body>,
+    hear: &mut dyn FnMut(&[u8]),
 ) -> Result<(StatusCode, Bytes), CallError> {
     let broken = |error| CallError::Broken(endpoint.clone(), error);
     request.headers_mut().insert(HOST, endpoint.host());
@@ -132,9 +134,15 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let driver = tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    let (mut body, mut whole) = (response.into_body(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(broken)?.into_data() {
+            hear(&piece);
+            whole.extend_from_slice(&piece);
+        }
+    }
     driver.abort();
-    Ok((status, body))
+    Ok((status, whole.freeze()))
 }
 
 impl Endpoint {

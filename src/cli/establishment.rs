@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ask::Gateway;
+use super::export::ExportFile;
 use super::import::ImportFile;
-use super::output::{Table, count};
-use crate::admin::{Command, EstablishmentsImported, EstablishmentsList};
+use super::import_view;
+use super::output::Table;
+use crate::admin::{Command, EstablishmentsList};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,40 +22,62 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add the establishments of a file, all or none; one that shares a SIRET or an identifiant de
-    /// communication with a known one of the same Caf takes its place
+    /// Add and change the establishments of a file, all or none
     #[command(after_help = IMPORT_HELP)]
-    Import(ImportFile),
+    Import(ImportArgs),
+    /// Write all establishments as a file that imports back to the same
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportFile),
     /// Show all of them
     #[command(after_help = "Example:\n  octroi establishment list --json")]
     List,
 }
 
-const IMPORT_HELP: &str = "\
-Each line is an object; siret or identifiant_communication may be missing, not both:
-  {\"caf\": \"921\", \"siret\": \"73282932000074\",
-   \"identifiant_communication\": \"00012345678\", \"nom\": \"ESAT Les Tilleuls\"}
-(shown here on two lines). Nothing is imported when one line is wrong; all that are wrong are told.
-
-Example:
-  octroi establishment import establishments.jsonl --dry-run";
-
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.action {
-        Action::Import(file) => {
-            let command = Command::ImportEstablishments { rows: file.rows()?, dry_run: file.dry_run };
-            args.gateway.ask(command, show_import)
-        }
-        Action::List => args.gateway.ask(Command::ListEstablishments, show_list),
-    }
+#[derive(Debug, clap::Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    file: ImportFile,
+    /// Also remove the establishments that are in the store and not in the file, of whatever Caf
+    #[arg(long)]
+    delete_gone: bool,
 }
 
-fn show_import(done: &EstablishmentsImported, out: &mut dyn Write) -> io::Result<()> {
-    let (created, replaced) = (count(done.created, "establishment"), done.replaced);
-    if done.dry_run {
-        return writeln!(out, "{created} would be added and {replaced} replaced; nothing was changed.");
+const IMPORT_HELP: &str = "\
+CSV: the first line names the columns, in any order. Fields are separated by ;
+or , and the text is UTF-8 or Windows-1252 (as Excel saves it):
+  caf;siret;identifiant_communication;nom
+  921;73282932000074;00012345678;ESAT Les Tilleuls
+
+JSON Lines: an object a line, under the same keys:
+  {\"caf\": \"921\", \"siret\": \"73282932000074\", \"nom\": \"ESAT Les Tilleuls\"}
+
+Needed: caf, and siret or identifiant_communication (completed with zeros on
+the left to 11 characters). One that shares a siret or an identifiant with a
+known one of the same Caf takes its place. All or nothing: when one row is
+wrong nothing is imported, and all that are wrong are told.
+
+Examples:
+  octroi establishment import establishments.csv --dry-run
+  octroi establishment import establishments.csv";
+
+const EXPORT_HELP: &str = "\
+JSON Lines are for programs; CSV is for spreadsheets (UTF-8, fields separated
+by ;). In CSV an apostrophe stands before a field that begins with = + - @ or
+an apostrophe, so that no spreadsheet takes it for a formula; the import takes
+it away again.
+
+Example:
+  octroi establishment export --format csv --output establishments.csv";
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let gateway = args.gateway;
+    match args.action {
+        Action::Import(ImportArgs { file, delete_gone }) => {
+            file.send(&gateway, delete_gone, Command::ImportEstablishments, import_view::establishments)
+        }
+        Action::Export(file) => file.receive(&gateway, Command::ExportEstablishments, false),
+        Action::List => gateway.ask(Command::ListEstablishments, show_list),
     }
-    writeln!(out, "{created} added, {replaced} replaced.")
 }
 
 fn show_list(list: &EstablishmentsList, out: &mut dyn Write) -> io::Result<()> {

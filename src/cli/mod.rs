@@ -7,6 +7,7 @@ mod account;
 mod account_view;
 mod admin_token;
 mod ask;
+mod audit;
 mod check;
 mod client;
 mod clock;
@@ -14,8 +15,11 @@ mod completions;
 mod credentials;
 mod establishment;
 mod explain;
+mod export;
 mod import;
+mod import_view;
 mod output;
+mod progress;
 mod run;
 mod schema;
 #[cfg(test)]
@@ -61,7 +65,7 @@ enum Command {
     #[command(after_help = "Example:\n  octroi account list --caf 921")]
     Account(account::Args),
     /// Manage the establishments that the Cafs know
-    #[command(after_help = "Example:\n  octroi establishment import establishments.jsonl --dry-run")]
+    #[command(after_help = "Example:\n  octroi establishment import establishments.csv --dry-run")]
     Establishment(establishment::Args),
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
@@ -69,6 +73,9 @@ enum Command {
     /// Make a token for the admin API, shown once
     #[command(after_help = "Example:\n  octroi admin-token --name marie --role gestionnaire --caf 921")]
     AdminToken(admin_token::Args),
+    /// Check an audit log, or take out what is about one Caf
+    #[command(after_help = "Example:\n  octroi audit verify /var/log/octroi/audit.jsonl")]
+    Audit(audit::Args),
     /// Show or move the clock of a gateway in rehearsal
     #[command(after_help = "Example:\n  octroi clock set 2026-12-01T00:00:00+01:00")]
     Clock(clock::Args),
@@ -110,6 +117,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::AdminToken(args)) => admin_token::run(&args),
+        Some(Command::Audit(args)) => audit::run(&args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Schema) => schema::run(),

@@ -7,14 +7,25 @@ use jiff::tz::TimeZone;
 use crate::admin::Problem;
 use crate::domain::Timestamp;
 
-/// A table whose columns are as wide as their widest cell.
+/// A table whose columns are as wide as their widest cell. On a terminal that is narrower, the widest
+/// cells go on in further lines.
 pub(super) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
+    whole: Option<usize>,
 }
+
+/// Narrowest that a column is made to fit a terminal.
+const NARROWEST: usize = 12;
+const BETWEEN: usize = 2;
 
 impl<const N: usize> Table<N> {
     pub(super) fn new(heads: [&str; N]) -> Self {
-        Self { rows: vec![heads.map(str::to_owned)] }
+        Self { rows: vec![heads.map(str::to_owned)], whole: None }
+    }
+
+    /// A column whose cells are to be copied: they are never cut.
+    pub(super) fn whole(self, column: usize) -> Self {
+        Self { whole: Some(column), ..self }
     }
 
     pub(super) fn row(&mut self, cells: [String; N]) {
@@ -22,14 +33,78 @@ impl<const N: usize> Table<N> {
     }
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+        let terminal = terminal_size::terminal_size_of(io::stdout());
+        self.write_within(terminal.map_or(usize::MAX, |(width, _)| usize::from(width.0)), out)
+    }
+
+    fn write_within(&self, limit: usize, out: &mut dyn Write) -> io::Result<()> {
+        let widths = self.widths(limit);
         for row in &self.rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            writeln!(out, "{}", line.trim_end())?;
+            let cells: Vec<Vec<String>> =
+                row.iter().zip(widths).map(|(cell, width)| cut(cell, width)).collect();
+            for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+                let text: Vec<String> = cells
+                    .iter()
+                    .zip(widths)
+                    .map(|(cell, width)| padded(cell.get(line).map_or("", String::as_str), width))
+                    .collect();
+                writeln!(out, "{}", text.join(&" ".repeat(BETWEEN)).trim_end())?;
+            }
         }
         Ok(())
+    }
+
+    /// The columns' widths: those of their widest cells, the widest of them made narrower until all fit.
+    fn widths(&self, limit: usize) -> [usize; N] {
+        let widest = |column: usize| self.rows.iter().map(|row| width(&row[column])).max();
+        let mut widths: [usize; N] = std::array::from_fn(|column| widest(column).unwrap_or(0));
+        while widths.iter().sum::<usize>() + BETWEEN * N.saturating_sub(1) > limit {
+            let columns = (0..N).filter(|column| self.whole != Some(*column));
+            let Some(column) = columns.max_by_key(|column| widths[*column]) else { break };
+            if widths[column] <= NARROWEST {
+                break;
+            }
+            widths[column] -= 1;
+        }
+        widths
+    }
+}
+
+/// The lines of a cell, cut after a space, a comma or an at sign where there is one.
+fn cut(cell: &str, limit: usize) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for c in cell.chars() {
+        if width(&line) + columns(c) > limit && !line.is_empty() {
+            let at = line.rfind([' ', ',', '@']).filter(|at| *at > 0).map_or(line.len(), |at| at + 1);
+            let rest = line.split_off(at);
+            lines.push(std::mem::replace(&mut line, rest));
+        }
+        line.push(c);
+    }
+    lines.push(line);
+    lines
+}
+
+fn padded(text: &str, to: usize) -> String {
+    format!("{text}{}", " ".repeat(to.saturating_sub(width(text))))
+}
+
+/// Columns that a text takes on a terminal.
+fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// Columns of a character: none for a mark on the one before it, two for those of East Asia and for pictures.
+fn columns(c: char) -> usize {
+    match c {
+        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{1f300}'..='\u{1faff}' => 2,
+        _ => 1,
     }
 }
 
@@ -50,6 +125,11 @@ pub(super) fn date(at: Timestamp) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The day of an instant in Paris.
+pub(super) fn day(at: Timestamp) -> String {
+    date(at)[..10].to_owned()
+}
+
 /// "1 account", "2 accounts".
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -57,7 +137,9 @@ pub(super) fn count(number: usize, what: &str) -> String {
 
 /// What came from others must not move the terminal's cursor or colour its text.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    // Those that turn the reading direction could make one name look like another.
+    let moves = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if moves(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -72,6 +154,27 @@ mod tests {
         let mut out = Vec::new();
         table.write(&mut out).expect("a table");
         assert_eq!(String::from_utf8_lossy(&out), "NAME      N\nété       1\n\u{fffd}[31mred  22\n");
+    }
+
+    #[test]
+    fn a_table_fits_a_narrow_terminal_and_keeps_whole_what_is_copied() {
+        let mut table = Table::new(["IDENTIFIANT", "CAFS", "PASSWORD"]).whole(2);
+        let name = format!("{}@esat.example", "a".repeat(40));
+        table.row([name.clone(), "011,921,751,752,753,754".into(), "abc2-def3-ghj4".into()]);
+        table.row(["e\u{301}té@esat.example".into(), "日本".into(), "x".into()]);
+        let write = |limit| {
+            let mut out = Vec::new();
+            table.write_within(limit, &mut out).expect("a table");
+            String::from_utf8(out).expect("text")
+        };
+        let (wide, narrow) = (write(usize::MAX), write(60));
+        assert_eq!(wide.lines().count(), 3);
+        assert!(narrow.lines().all(|line| width(line) <= 60), "{narrow}");
+        assert!(narrow.contains("abc2-def3-ghj4") && narrow.contains("@esat.example"), "{narrow}");
+        let starts = |line: &str| width(line.split("日本").next().unwrap_or_default());
+        let (heads, last) = (wide.lines().next(), wide.lines().last());
+        assert_eq!(heads.and_then(|heads| heads.find("CAFS")), last.map(starts));
+        assert_eq!(width(&write(1).lines().last().unwrap_or_default()[..1]), 1, "too narrow for any table");
     }
 
     #[test]

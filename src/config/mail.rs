@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
 use super::declare::{Key, Section};
+use super::pem;
 use super::reader::Reader;
 use super::url::host_and_port;
 use super::value::{Refusal, Word};
@@ -17,6 +18,8 @@ pub struct Mail {
     pub carrier: MailCarrier,
     /// Who they are from: `octroi@example.fr`, or `Extranet ESAT <octroi@example.fr>`.
     pub from: String,
+    /// PEM file of the authorities that vouch for the mail server; the system's, without one.
+    pub ca: Option<PathBuf>,
 }
 
 /// Who carries messages.
@@ -39,6 +42,10 @@ pub(super) static MAIL: Section = Section {
         ),
         Key::optional::<PathBuf>("url_file", "A file that holds the URL, instead of url."),
         Key::required::<Sender>("from", "Who messages are from."),
+        Key::optional::<PathBuf>(
+            "ca",
+            "PEM file of the authorities that vouch for the mail server. Default: the system's.",
+        ),
     ],
 };
 
@@ -53,7 +60,14 @@ impl Mail {
         }
         let carrier = part.read_secret("url", "url_file");
         let from = part.read::<Sender>("from");
-        Some(Self { carrier: carrier?, from: from?.0 })
+        let ca = part.read::<PathBuf>("ca");
+        if let Some(Err(reason)) = ca.as_deref().map(pem::certificates) {
+            part.refuse("ca", &reason);
+        }
+        if ca.is_some() && matches!(carrier, Some(MailCarrier::Folder(_))) {
+            part.refuse("ca", "expected none with file:, which needs no TLS");
+        }
+        Some(Self { carrier: carrier?, from: from?.0, ca })
     }
 }
 

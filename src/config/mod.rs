@@ -6,6 +6,7 @@
 //! Reading never stops at an error: an operator is told all that is wrong at once.
 
 mod admin;
+mod audit;
 mod backend;
 mod caf;
 mod declare;
@@ -29,6 +30,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod theme;
 mod url;
 mod value;
 mod volet;
@@ -39,6 +41,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use admin::{Admin, AdminListen, AdminTls};
+pub use audit::{Audit, AuditFailure};
 pub use backend::Backend;
 pub use caf::{BackendAddress, Caf};
 pub use limits::{Limits, Rate};
@@ -53,6 +56,8 @@ pub use schema::schema;
 pub use server::{Server, Tls};
 pub use session::Session;
 pub use store::Store;
+pub(crate) use suggest::closest;
+pub use theme::{Color, Logo, Theme};
 pub use url::Origin;
 
 use crate::domain::{CafCode, Volet};
@@ -82,6 +87,8 @@ pub struct Config {
     pub backend: Backend,
     /// How messages leave, if any does.
     pub mail: Option<Mail>,
+    /// Where decisions are written down.
+    pub audit: Audit,
     /// What is logged, and how.
     pub log: Log,
     /// Another time than the present one to live at.
@@ -152,6 +159,7 @@ impl Config {
         let (portal, store, mail) = (Portal::read(reader), Store::read(reader), Mail::read(reader));
         let (session, password, login) = (Session::read(reader), Password::read(reader), Login::read(reader));
         let (limits, backend, log) = (Limits::read(reader), Backend::read(reader), Log::read(reader));
+        let audit = Audit::read(reader);
         let (volets, cafs) = (volet::read(reader), caf::read(reader));
         Some(Self {
             server: server?,
@@ -164,6 +172,7 @@ impl Config {
             limits: limits?,
             backend: backend?,
             mail,
+            audit: audit?,
             log: log?,
             rehearsal,
             volets: volets?,

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::declare::{Key, Section};
 use super::reader::Reader;
+use super::theme::Theme;
 use super::url::host_and_port;
 use super::value::{Refusal, Word};
 
@@ -16,6 +17,8 @@ pub struct Portal {
     pub prefix: String,
     /// Whether the Cafs' pages get the session's warning.
     pub inject: bool,
+    /// How the pages look.
+    pub theme: Theme,
 }
 
 /// Who shows pages to browsers.
@@ -59,6 +62,7 @@ impl Portal {
         let pages = part.read::<Shown>("pages");
         let prefix = part.read::<Prefix>("prefix");
         let inject = part.read("inject");
+        let theme = Theme::read(reader);
         let sign_in_url = part.read::<SignInUrl>("sign_in_url");
         let pages = match pages? {
             Shown::BuiltIn => {
@@ -77,7 +81,7 @@ impl Portal {
                 Pages::Off { sign_in_url: sign_in_url?.0 }
             }
         };
-        Some(Self { pages, prefix: prefix?.0, inject: inject? })
+        Some(Self { pages, prefix: prefix?.0, inject: inject?, theme: theme? })
     }
 }
 

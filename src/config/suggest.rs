@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that is closest to an unknown one.
 
 /// The candidate that has the same letters as `word`, or all but a third of them.
-pub(super) fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (if shuffled(word, candidate) { 1 } else { distance(word, candidate) }, candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))

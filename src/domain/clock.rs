@@ -46,6 +46,13 @@ impl Clock {
         }
     }
 
+    /// The present instant by the clock that never stops, not even in a rehearsal: what waits for the network
+    /// rather than for the calendar (a lease, another try) is measured by it.
+    pub fn running(&self) -> Timestamp {
+        let running = system_ms() + self.0.offset_ms.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(running).unwrap_or(Timestamp::MAX)
+    }
+
     /// Puts the clock at `instant` and stops it there.
     pub fn set(&self, instant: Timestamp) {
         self.0.frozen_ms.store(instant.as_millisecond(), Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 mod authority;
 mod caf;
+mod campaign;
 mod clock;
 mod communication;
 mod fault;
@@ -17,11 +18,12 @@ mod volet;
 
 pub use authority::{Grant, InvalidGrant, InvalidTokenLine, InvalidTokens, Role, TokenGrant, parse_tokens};
 pub use caf::{CafCode, InvalidCafCode};
+pub use campaign::Campaign;
 pub use clock::Clock;
 pub use communication::{IdentifiantCommunication, InvalidCommunication};
 pub use fault::StoreError;
 pub use identifiant::{Identifiant, InvalidIdentifiant};
-pub use password::{PasswordAge, PasswordRule, PasswordRules};
+pub use password::{Mark, PasswordAge, PasswordRule, PasswordRules, Weakness};
 pub use path::{InvalidPath, LocalPath, NormalPath};
 pub use siret::{InvalidSiret, Siret};
 pub use token::{NoEntropy, Token, TokenHash};

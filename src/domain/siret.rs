@@ -104,6 +104,13 @@ mod tests {
 
     #[test]
     fn la_poste_counts_its_own_way() {
-        assert!("35600000049837".parse::<Siret>().is_ok());
+        assert!("35600000000048".parse::<Siret>().is_ok(), "its seat has the usual key");
+        assert!(
+            "35600000049837".parse::<Siret>().is_ok(),
+            "the sum of an office's digits is a multiple of five"
+        );
+        assert_eq!("35600000049838".parse::<Siret>(), Err(InvalidSiret::Key));
+        // Nobody else may.
+        assert_eq!("35600001049836".parse::<Siret>(), Err(InvalidSiret::Key));
     }
 }

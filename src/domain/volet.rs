@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -114,6 +115,16 @@ impl Calendar {
     /// The day in Paris at `now`.
     pub fn day(&self, now: Timestamp) -> Date {
         now.to_zoned(self.paris.clone()).date()
+    }
+
+    /// An instant as clocks in Paris show it.
+    pub fn in_paris(&self, at: Timestamp) -> Zoned {
+        at.to_zoned(self.paris.clone())
+    }
+
+    /// The first instant of a day in Paris.
+    pub(super) fn in_zone(&self, day: Date) -> Option<Zoned> {
+        day.to_zoned(self.paris.clone()).ok()
     }
 
     /// The first instant after `now` at which the day changes in Paris.

@@ -104,18 +104,28 @@ const QUARTER_HOUR: Duration = Duration::from_mins(15);
 
 impl Desk {
     /// Signs in; one who has a single Caf goes straight on to it (rules 1 and 3).
+    ///
+    /// `former` is the live session of the browser, if any: it is about to forget it, so that nobody else
+    /// shall find it open. It ends before the new one opens, lest it take the place of another browser's.
     pub async fn sign_in(
         &self,
+        former: Option<&Session>,
         identifiant: &str,
         password: SecretString,
         place: &str,
     ) -> Result<Entered, DeskError> {
         let signed_in = self.accounts.sign_in(identifiant, password, place).await?;
+        if let Some(former) = former {
+            self.sessions.end(former).await?;
+        }
         self.open(signed_in, place).await
     }
 
     /// Changes the password (rule 2). Every other session of the account ends; this one, if there is one,
     /// goes on where it was, and without one the owner is signed in.
+    ///
+    /// The others end once before the password changes, so that a crash in between leaves none alive, and once
+    /// after, for those opened meanwhile with the former password.
     pub async fn change_password(
         &self,
         session: Option<&Session>,
@@ -124,10 +134,11 @@ impl Desk {
         new: SecretString,
         place: &str,
     ) -> Result<Entered, DeskError> {
-        let (signed_in, changed) = self.accounts.change_password(identifiant, current, new, place).await?;
-        let account = signed_in.account().identifiant.clone();
         let own = session.map(Session::id);
-        self.sessions.end_all(&account, own).await?;
+        let change = self.accounts.prepare_change(identifiant, current, new, place).await?;
+        self.sessions.end_all(change.identifiant(), own).await?;
+        let (signed_in, changed) = self.accounts.change_password(change).await?;
+        self.sessions.end_all(&signed_in.account().identifiant, own).await?;
         let Some(session) = session else { return self.open(signed_in, place).await };
         let stage = self.go_straight(session.stage().clone().password_changed(&changed)).await?;
         self.advance(session, stage).await

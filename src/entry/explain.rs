@@ -111,7 +111,7 @@ impl Explainer {
     pub async fn explain(&self, question: &Question) -> Result<Option<Explanation>, StoreError> {
         let Some(account) = self.accounts.find(&question.account).await? else { return Ok(None) };
         let at = question.at.unwrap_or_else(|| self.clock.now());
-        let mut steps = vec![sign_in(&account)];
+        let mut steps = vec![self.sign_in(&account, at)];
         steps.push(self.lock(&account, question.from.as_deref(), at).await?);
         steps.extend([self.password(&account, at), self.caf(&account, question.caf, at)]);
         steps.push(self.establishment(&account, question.caf).await?);
@@ -126,6 +126,17 @@ impl Explainer {
             code: stop.and_then(|step| step.code.clone()),
             steps,
         }))
+    }
+
+    fn sign_in(&self, account: &Account, at: Timestamp) -> Step {
+        let lapsed = self.accounts.provisional_until(account).filter(|until| *until <= at);
+        let reason = match lapsed {
+            _ if !account.may_sign_in() => "the account is suspended".to_owned(),
+            Some(until) => format!("the provisional password expired on {}", self.paris(until)),
+            None => return Topic::SignIn.passes("the account is active".to_owned()),
+        };
+        Topic::SignIn
+            .stops("identifiants-invalides", format!("{reason}: it is answered as a wrong password is"))
     }
 
     async fn lock(&self, account: &Account, from: Option<&str>, at: Timestamp) -> Result<Step, StoreError> {
@@ -222,15 +233,6 @@ impl Explainer {
     fn paris(&self, at: Timestamp) -> String {
         let shown = at.to_zoned(self.calendar.zone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         format!("{shown} in Paris")
-    }
-}
-
-fn sign_in(account: &Account) -> Step {
-    if account.may_sign_in() {
-        Topic::SignIn.passes("the account is active".to_owned())
-    } else {
-        let reason = "the account is suspended: it is answered as a wrong password is".to_owned();
-        Topic::SignIn.stops("identifiants-invalides", reason)
     }
 }
 

@@ -1,40 +1,17 @@
-//! A forgotten password: a letter with a token, then a new password. The same answer to every name, since the
-//! work is done after the answer.
+//! A forgotten password: a letter with a token, then a new password.
+//!
+//! Every name gets the same answer after the same work: an errand is kept in the store, whether the name is an
+//! account's or not. Once that is answered the letter is not lost; what comes of it is [`PostOffice`]'s.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use secrecy::SecretString;
-use tokio::runtime::Handle;
 
-use crate::account::{Account, Recoveries, RecoveryError};
-use crate::domain::{Identifiant, Token};
-use crate::session::Sessions;
-
-/// A letter to one person, as text and as HTML.
-#[derive(Debug, Clone)]
-pub struct Letter {
-    /// Whom it is for.
-    pub to: Identifiant,
-    /// Its subject.
-    pub subject: String,
-    /// Its text.
-    pub text: String,
-    /// The same as HTML.
-    pub html: String,
-}
-
-/// A letter did not leave. Whose fault: the carrier's or the network's; may be tried again.
-#[derive(Debug, thiserror::Error)]
-#[error("a letter did not leave: {0}")]
-pub struct PostError(pub String);
-
-/// Who carries letters.
-#[async_trait]
-pub trait Post: Send + Sync {
-    /// Hands a letter over to the carrier.
-    async fn send(&self, letter: Letter) -> Result<(), PostError>;
-}
+use super::PostOffice;
+use crate::account::{Recoveries, RecoveryError};
+use crate::domain::{Clock, NoEntropy, StoreError, Token};
+use crate::outbox::{Errand, Outbox, Posted};
+use crate::session::{Session, Sessions};
 
 /// The desk for those who forgot their password.
 pub struct LostPassword {
@@ -42,41 +19,69 @@ pub struct LostPassword {
     pub recoveries: Arc<Recoveries>,
     /// Sessions, which end with the password that opened them.
     pub sessions: Arc<Sessions>,
-    /// Who carries letters; nobody where no mail is configured.
-    pub post: Option<Arc<dyn Post>>,
-    /// Where letters are written, off the workers.
-    pub background: Handle,
+    /// Where errands wait.
+    pub outbox: Arc<dyn Outbox>,
+    /// Who does them; nobody where no mail is configured.
+    pub office: Option<Arc<PostOffice>>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A letter could not be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Too many letters wait. Nobody's fault; may be tried again.
+    #[error("too many letters wait")]
+    Full,
+    /// Whose fault: the store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whose fault: this machine's.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
 }
 
 impl LostPassword {
     /// Whether letters can be sent at all.
     pub fn can_write(&self) -> bool {
-        self.post.is_some()
+        self.office.is_some()
     }
 
-    /// Sends a letter to the owner of the account named, if there is one: later, and without a word here.
-    pub fn begin(&self, typed: String, compose: impl FnOnce(&Account, &Token) -> Letter + Send + 'static) {
-        let Some(post) = self.post.clone() else {
+    /// Asks for a letter to the owner of the account named, if there is one; kept when this returns.
+    pub async fn ask(&self, typed: &str) -> Result<(), AskError> {
+        let Some(office) = &self.office else {
             tracing::warn!("a password was said to be forgotten, but no [mail] is configured");
-            return;
+            return Ok(());
         };
-        let recoveries = Arc::clone(&self.recoveries);
-        self.background.spawn(async move {
-            let letter = match recoveries.begin(&typed).await {
-                Ok(Some((account, token))) => compose(&account, &token),
-                Ok(None) => return,
-                Err(error) => return tracing::error!(%error, "a forgotten password cannot be recovered"),
-            };
-            if let Err(error) = post.send(letter).await {
-                tracing::error!(%error, "a forgotten password cannot be recovered");
-            }
-        });
+        if !self.recoveries.may_ask(typed).await? {
+            return Ok(());
+        }
+        let errand = Errand::forgotten(typed.parse().ok(), self.clock.now())?;
+        if self.outbox.post(&errand, self.clock.running()).await? == Posted::Full {
+            tracing::error!("a letter was asked for, and too many wait already");
+            return Err(AskError::Full);
+        }
+        office.wake();
+        Ok(())
     }
 
-    /// Takes the new password of one who shows the letter's token; the account's sessions end.
-    pub async fn finish(&self, token: &Token, new: SecretString) -> Result<(), RecoveryError> {
-        let account = self.recoveries.finish(token, new).await?;
+    /// Takes the new password of one who shows the letter's token. The account's sessions end: before, so that
+    /// a crash in between leaves none alive, and after, for those opened meanwhile. So does `shown`, the live
+    /// session of the browser, which is about to forget it.
+    pub async fn finish(
+        &self,
+        shown: Option<&Session>,
+        token: &Token,
+        new: SecretString,
+    ) -> Result<(), RecoveryError> {
+        let prepared = self.recoveries.prepare(token, new).await?;
+        let account = prepared.account().clone();
         self.sessions.end_all(&account, None).await?;
+        self.recoveries.finish(prepared).await?;
+        self.sessions.end_all(&account, None).await?;
+        if let Some(shown) = shown {
+            self.sessions.end(shown).await?;
+        }
         Ok(())
     }
 }

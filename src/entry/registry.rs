@@ -1,10 +1,13 @@
 //! Habilitations from their managers' side: what they do to an account reaches its sessions at once.
+//!
+//! Sessions end before the account changes, so that a crash in between leaves none alive, and after, for those
+//! opened meanwhile.
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::account::{Account, Accounts, UpdateError};
+use crate::account::{Account, Accounts, EnrolError, Enrolled, Plan, UpdateError};
 use crate::domain::Identifiant;
 use crate::establishment::EstablishmentStore;
 use crate::session::Sessions;
@@ -22,9 +25,28 @@ pub struct Registry {
 impl Registry {
     /// Closes an account and ends its sessions.
     pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         let account = self.accounts.suspend(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(account)
+    }
+
+    /// Carries out what importing a file would do, all or nothing, and ends the sessions of accounts that
+    /// changed under them. `go_on` is told how many provisional passwords are hashed and says whether
+    /// to go on, `ended` is told how many accounts' sessions have ended, of how many.
+    pub async fn import(
+        &self,
+        plan: Plan,
+        go_on: &(dyn Fn(usize) -> bool + Send + Sync),
+        ended: &(dyn Fn(usize, usize) + Send + Sync),
+    ) -> Result<Vec<Enrolled>, EnrolError> {
+        let imported = self.accounts.carry_out(plan, go_on).await?;
+        let of = imported.unsettled.len();
+        for (done, identifiant) in imported.unsettled.iter().enumerate() {
+            ended(done, of);
+            self.sessions.end_all(identifiant, None).await?;
+        }
+        Ok(imported.enrolled)
     }
 
     /// Gives an account a provisional password and ends its sessions.
@@ -32,6 +54,7 @@ impl Registry {
         &self,
         identifiant: &Identifiant,
     ) -> Result<(Account, SecretString), UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         let reset = self.accounts.reset_password(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(reset)
@@ -39,6 +62,7 @@ impl Registry {
 
     /// Removes an account and ends its sessions.
     pub async fn delete(&self, identifiant: &Identifiant) -> Result<(), UpdateError> {
+        self.sessions.end_all(identifiant, None).await?;
         self.accounts.delete(identifiant).await?;
         self.sessions.end_all(identifiant, None).await?;
         Ok(())

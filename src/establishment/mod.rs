@@ -37,7 +37,13 @@ pub trait EstablishmentStore: Send + Sync {
 
     /// Adds establishments, all or none. One that shares a SIRET or an identifiant with a known one of
     /// the same Caf takes its place.
-    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError>;
+    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
+        self.write(establishments, &[]).await
+    }
+
+    /// Removes what is known under the names of `gone`, then adds `new` ones as
+    /// [`EstablishmentStore::put`] does; all of it or nothing.
+    async fn write(&self, new: &[Establishment], gone: &[Establishment]) -> Result<(), StoreError>;
 
     /// All establishments, by Caf, SIRET and identifiant, each once.
     async fn list(&self) -> Result<Vec<Establishment>, StoreError>;

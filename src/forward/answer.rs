@@ -1,8 +1,8 @@
 //! What a backend may say in an answer's head, and what becomes of it on the way to a client.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::cookies::Tag;
 use super::error::Reason;
@@ -46,6 +46,9 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Res
     if survey.set_cookie {
         tag.outward(headers, scratch);
     }
+    if survey.content_type && is_document(headers) && !is_public(headers) {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     head.version = Version::HTTP_11;
     Ok(())
 }
@@ -59,6 +62,7 @@ struct Survey {
     content_length: bool,
     connection: bool,
     set_cookie: bool,
+    content_type: bool,
     unwanted: Vec<HeaderName>,
 }
 
@@ -71,6 +75,7 @@ impl Survey {
                 CONTENT_LENGTH => survey.content_length = true,
                 CONNECTION => survey.connection = true,
                 SET_COOKIE => survey.set_cookie = true,
+                CONTENT_TYPE => survey.content_type = true,
                 _ if *name == names::CAF_CODE => survey.caf_code = true,
                 _ if names::is_hop_by_hop(name.as_str().as_bytes()) || names::is_of_the_whole_site(name) => {
                     survey.unwanted.push(name.clone());
@@ -80,6 +85,29 @@ impl Survey {
         }
         survey
     }
+}
+
+/// Whether it is a page, which a browser would show again from its memory, once its user has left, to whoever
+/// presses *back*. What a page loads stays as its backend said: alone it is not shown.
+fn is_document(headers: &HeaderMap) -> bool {
+    let html = |media: &[u8]| {
+        media.eq_ignore_ascii_case(b"text/html") || media.eq_ignore_ascii_case(b"application/xhtml+xml")
+    };
+    let essence = |value: &HeaderValue| {
+        html(value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
+    };
+    headers.get_all(CONTENT_TYPE).iter().any(essence)
+}
+
+/// Whether a backend says that an answer has nothing of anybody's (RFC 9111 section 5.2.2.9).
+fn is_public(headers: &HeaderMap) -> bool {
+    let mut said = headers.get_all(CACHE_CONTROL).iter();
+    said.any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"public"))
+    })
 }
 
 /// Takes out of a backend's trailer section what only a head may say.

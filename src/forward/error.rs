@@ -87,6 +87,11 @@ impl Error {
         Self { caf, reason }
     }
 
+    /// An exchange that this program cut short itself.
+    pub fn cut_short(caf: CafCode) -> Self {
+        Self::new(caf, Reason::BadAnswer("the exchange was cut short"))
+    }
+
     /// The Caf whose backend was asked.
     pub fn caf(&self) -> CafCode {
         self.caf

@@ -204,9 +204,8 @@ impl Gate {
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
         let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
-        let request = request.map(Sent::Client);
         let arrival = |path| Arrival {
-            request,
+            request: request.map(Sent::Client),
             provenance,
             path,
             client,

@@ -1,5 +1,6 @@
 //! Forms that come when their session has ended: kept, and sent later in the place of the word that asks for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,9 @@ use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::Token;
+use crate::entry::AdmittedRequest;
 use crate::forward::{self, Reason};
-use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError};
+use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Taken};
 use crate::portal::PARKED_FIELD;
 use crate::session::{Ready, Shown, Stage};
 
@@ -55,7 +57,7 @@ impl Gate {
 
     async fn keep(&self, arrival: Box<Arrival>) -> Result<Option<Token>, ParkingError> {
         let Shown::Token(token) = self.shared.cookie.read(arrival.request.headers()) else { return Ok(None) };
-        let id = token.id();
+        let (id, place) = (token.id(), arrival.client.to_string());
         let Some(Stage::Ready(stage)) = self.shared.sessions.former(&id).await? else { return Ok(None) };
         let (head, body) = arrival.request.into_parts();
         let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
@@ -63,7 +65,10 @@ impl Gate {
         };
         let Some(body) = collect(body, MOST).await else { return Ok(None) };
         let Some(form) = Form::read(kind, body).await else { return Ok(None) };
-        self.shared.parking.keep(&id, Owner::from(&stage), target.to_string(), form).await.map(Some)
+        let parking = &self.shared.parking;
+        let shown = self.shared.parking_cookie.read(&head.headers);
+        let label = parking.label(Owner::from(&stage), target.to_string(), &form);
+        parking.keep(&id, &place, shown.as_ref(), label, form).await.map(Some)
     }
 
     /// The secret of a form that this request may ask to send: few do, and those are looked into.
@@ -81,43 +86,66 @@ impl Gate {
     /// thing.
     pub(super) async fn send_parked(
         &self,
-        token: Token,
+        last: Token,
         stage: Ready,
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
+        let owner = Owner::from(&stage);
+        let waiting = self.shared.parking.look_at(&last, &owner).await?;
         let body = std::mem::replace(arrival.request.body_mut(), Sent::Kept(Full::default()));
         let Some(body) = collect(body, WORD_LENGTH).await else {
             return Err(Problem::bad_request("Le corps de la demande n’est pas arrivé en entier."));
         };
+        let token = waiting.as_ref().map_or(&last, |(token, _)| token).clone();
         if body != format!("{PARKED_FIELD}={}", parking::word(&token)) {
             *arrival.request.body_mut() = Sent::Kept(Full::new(body));
             return self.forward(stage.caf(), arrival).await;
         }
-        let owner = Owner::from(&stage);
-        let waiting = self.shared.parking.look_at(&token, &owner).await?;
         let target = arrival.request.uri().path_and_query().map_or("", |target| target.as_str());
-        let Some(parked) = waiting.filter(|parked| parked.label.target == target) else {
+        let Some((_, parked)) = waiting.filter(|(_, parked)| parked.label.target == target) else {
             return Err(Problem::nothing_parked());
         };
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
         let (admitted, _) = self.permit(stage.caf(), arrival)?;
-        if self.shared.parking.take(&token, &owner).await?.is_none() {
-            return Err(Problem::nothing_parked());
-        }
-        match self.forwarder.forward(admitted).await {
-            Ok(answered) => {
-                let mut answered = answered.map(Body::from);
-                answered.headers_mut().append(SET_COOKIE, self.shared.parking_cookie.clear());
+        let out = self.shared.parking.take(&last, &token, &owner).await?;
+        let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
+        match self.deliver(admitted, token, parked).await {
+            Ok(mut answered) => {
+                let cookie = self.shared.parking_cookie;
+                let cookie = held.map_or_else(|| cookie.clear(), |held| cookie.set(&held));
+                answered.headers_mut().append(SET_COOKIE, cookie);
                 Ok(answered)
             }
-            Err(error) => {
-                if never_sent(&error) {
-                    self.shared.parking.put_back(&token, &parked).await?;
-                }
-                Err(self.blame(stage.caf(), &error))
-            }
+            Err((error, None)) => Err(self.blame(stage.caf(), &error)),
+            Err((error, Some(left))) => Err(self.blame(stage.caf(), &error).still_parked(left)),
         }
+    }
+
+    /// Sends a form that was taken, even if the client goes away meanwhile, as the first of two clicks does. What
+    /// certainly reached nobody is put back: with the error, the time that it still waits.
+    async fn deliver(
+        &self,
+        admitted: AdmittedRequest<Sent>,
+        token: Token,
+        parked: Parked,
+    ) -> Result<Response<Body>, (forward::Error, Option<Duration>)> {
+        let (forwarder, parking) = (self.forwarder.clone(), Arc::clone(&self.shared.parking));
+        let caf = admitted.caf();
+        let sending = tokio::task::spawn_local(async move {
+            match forwarder.forward(admitted).await {
+                Ok(answered) => Ok(answered.map(Body::from)),
+                Err(error) if never_sent(&error) => match parking.put_back(&token, &parked).await {
+                    Ok(()) => Err((error, Some(parking.left(&parked)))),
+                    Err(lost) => {
+                        tracing::error!(%caf, error = %lost, "a form that reached nobody could not be put back");
+                        Err((error, None))
+                    }
+                },
+                Err(error) => Err((error, None)),
+            }
+        });
+        sending.await.unwrap_or_else(|_| Err((forward::Error::cut_short(caf), None)))
     }
 }
 

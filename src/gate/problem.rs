@@ -77,6 +77,15 @@ impl Problem {
         self
     }
 
+    /// With the form that reached nobody put back, for so long.
+    pub(super) fn still_parked(mut self, left: Duration) -> Self {
+        let time = french::wait(left);
+        self.0.detail = format!(
+            "Votre saisie n’a été reçue par personne. Elle reste gardée {time} : réessayez dans quelques minutes."
+        );
+        self.with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
+    }
+
     /// The response: the form that was refused or a page to a browser, `application/problem+json` to others.
     pub fn respond(self, wanted: Rendering, request_id: &str, portal: &Portal) -> Response<Full<Bytes>> {
         let (status, allow, retry_after) = (self.0.status, self.0.allow, self.0.retry_after);
@@ -114,9 +123,18 @@ impl Problem {
             points: problem.points,
             field: problem.field,
             request_id: request_id.to_owned(),
+            code: problem.code,
+            wait_s: problem.retry_after.map(french::seconds),
+            caf: named_caf(&problem.extra),
         };
         portal.problem_page(problem.status, complaint, problem.form.map(|form| *form), problem.suite)
     }
+}
+
+/// The Caf that the problem names, and whom to ask there.
+fn named_caf(extra: &Map<String, Value>) -> Option<(String, String)> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    extra.get("caf").map(|caf| (text(caf.get("nom")), text(extra.get("contact"))))
 }
 
 fn tell(

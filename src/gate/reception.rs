@@ -29,11 +29,11 @@ impl Gate {
             (Some(Stage::Ready(_)), Route::Outside) if options::ends_here(&mut arrival.request) => {
                 Ok(options::answer())
             }
+            (Some(Stage::Ready(ready)), Route::Outside) if tunnel::is_handshake(&arrival.request) => {
+                Box::pin(self.switch(ready.caf(), arrival)).await
+            }
             (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(&arrival.request) {
                 Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
-                None if tunnel::is_handshake(&arrival.request) => {
-                    Box::pin(self.switch(ready.caf(), arrival)).await
-                }
                 None => self.forward(ready.caf(), arrival).await,
             },
             (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
@@ -61,7 +61,7 @@ impl Gate {
 
     /// One of the portal's actions.
     async fn visit(&self, action: Action, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let Arrival { request, path, client, session, shown_dead, .. } = *arrival;
+        let Arrival { request, provenance, path, client, session, shown_dead, .. } = *arrival;
         if action.tries_a_password(request.method()) {
             self.shared.limits.login.check(&client)?;
         }
@@ -72,7 +72,8 @@ impl Gate {
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
         let parked = self.shared.parking_cookie.read(request.headers());
-        let visit = Visit { session, shown_dead, parked, place, rendering };
+        let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
+        let visit = Visit { session, shown_dead, parked, place, request: request_id, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))

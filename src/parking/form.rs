@@ -66,6 +66,11 @@ impl Form {
         self.lacks_password
     }
 
+    /// What is kept of its body, in bytes.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// What is kept of its body.
     pub fn into_body(self) -> Bytes {
         self.body
@@ -90,13 +95,29 @@ fn boundary(content_type: &str) -> Option<String> {
     multer::parse_boundary(content_type).ok()
 }
 
-/// Whether a field's name says that it holds a password.
+/// Whether a field's name says that it holds a password: one of its words does (`newPwd2`, but not `numero_mdph`), or
+/// several that were written as one.
 fn is_password(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let joined: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-    let mut words = name.split(|c: char| !c.is_alphanumeric());
-    ["password", "passwd", "passphrase", "motdepasse"].iter().any(|word| joined.contains(word))
-        || words.any(|word| ["pass", "passe", "mdp", "pwd"].contains(&word))
+    const WORDS: [&str; 6] = ["pass", "passe", "mdp", "pwd", "passcode", "pin"];
+    const INSIDE: [&str; 6] = ["password", "passwd", "passphrase", "motdepasse", "motpasse", "codesecret"];
+    let joined: String = name.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
+    INSIDE.iter().any(|word| joined.contains(word)) || words(name).any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// The words of a name, in lower case: `newPwd2` and `new_pwd[2]` have `new` and `pwd`.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        if !c.is_alphabetic() || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        was_lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphabetic()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.into_iter().filter(|word| !word.is_empty())
 }
 
 fn pairs(body: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -50,6 +50,18 @@ pub struct Label {
     pub posted_at: Timestamp,
     /// Whether a field was left out since it looked like a password.
     pub lacks_password: bool,
+    /// The secrets of the forms that the same browser posted too late before: its cookie holds the last one alone.
+    #[serde(default)]
+    pub earlier: Vec<String>,
+}
+
+/// A form that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// The form.
+    pub parked: Parked,
+    /// The secret that the browser holds from now on, where another form waits.
+    pub held: Option<Token>,
 }
 
 /// Whose a form is: all four must be those of the session that sends it.
@@ -94,8 +106,8 @@ pub trait ParkingStore: Send + Sync {
 /// A form was not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ParkingError {
-    /// The dead session has left enough. Whose fault: the client's.
-    #[error("too many forms of one dead session")]
+    /// The dead session, or its client's address, has left enough. Whose fault: the client's.
+    #[error("too many forms of one dead session, or of one client")]
     TooMany,
     /// Whose fault: this machine's.
     #[error(transparent)]
@@ -112,9 +124,17 @@ pub struct Parking {
     clock: Clock,
 }
 
+/// Forms that one browser may hold beside the last.
+const MOST_HELD: usize = 7;
+
 /// A dead session cannot fill the store: that many forms, of [`MOST`] bytes each.
-const RULE: AttemptRule =
+const PER_SESSION: AttemptRule =
     AttemptRule { max: 5, lockout: KEPT_FOR, grows: false, longest: KEPT_FOR, memory: KEPT_FOR };
+/// Nor can a client's address, behind which there may be all the ESATs of an association: that many units of
+/// [`UNIT`] bytes, of which a form takes one at least.
+const PER_CLIENT: AttemptRule = AttemptRule { max: 64, ..PER_SESSION };
+/// 16 MiB for an address, or 64 small forms.
+const UNIT: usize = 256 * 1024;
 
 impl Parking {
     /// Forms kept in `store`.
@@ -122,39 +142,64 @@ impl Parking {
         Self { store, counters, clock }
     }
 
-    /// Keeps a form that was posted with the dead session `of`; the secret that opens it.
+    /// Keeps a form that was posted with the dead session `of`, by a client at `place` whose browser may `hold` the
+    /// secret of another; the secret that opens both.
     pub async fn keep(
         &self,
         of: &SessionId,
-        owner: Owner,
-        target: String,
+        place: &str,
+        hold: Option<&Token>,
+        label: Label,
         form: Form,
     ) -> Result<Token, ParkingError> {
-        let now = self.clock.now();
-        let key = format!("park:{}", of.to_text());
-        if let Attempt::Locked { .. } = self.counters.attempt(&key, &RULE, now).await? {
-            return Err(ParkingError::TooMany);
+        self.count(&format!("park:{}", of.to_text()), &PER_SESSION).await?;
+        for _ in 0..form.size().div_ceil(UNIT).max(1) {
+            self.count(&format!("park-from:{place}"), &PER_CLIENT).await?;
         }
-        let (content_type, lacks_password) = (form.content_type().to_owned(), form.lacks_password());
-        let label = Label { owner, target, content_type, posted_at: now, lacks_password };
+        let earlier = match hold {
+            Some(last) => self.held(last).await?.iter().take(MOST_HELD).map(Token::expose).collect(),
+            None => Vec::new(),
+        };
+        let label = Label { earlier, ..label };
         let token = Token::random()?;
         self.put(&token, &Parked { label, body: form.into_body() }).await?;
         Ok(token)
     }
 
-    /// The form that a secret opens, if it is `owner`'s and still good.
-    pub async fn look_at(&self, token: &Token, owner: &Owner) -> Result<Option<Parked>, StoreError> {
-        let sealed = self.store.parked(&token.id()).await?;
-        Ok(sealed.and_then(|sealed| self.good(token, sealed, owner)))
+    /// A label for a form that is posted now.
+    pub fn label(&self, owner: Owner, target: String, form: &Form) -> Label {
+        let (content_type, lacks_password) = (form.content_type().to_owned(), form.lacks_password());
+        let posted_at = self.clock.now();
+        Label { owner, target, content_type, posted_at, lacks_password, earlier: Vec::new() }
     }
 
-    /// Takes the form that a secret opens, if it is `owner`'s and still good: once, whoever else asks.
-    pub async fn take(&self, token: &Token, owner: &Owner) -> Result<Option<Parked>, StoreError> {
-        if self.look_at(token, owner).await?.is_none() {
+    /// The last form of `owner`'s that is still good, among those of a browser that holds `last`, with its own secret.
+    pub async fn look_at(&self, last: &Token, owner: &Owner) -> Result<Option<(Token, Parked)>, StoreError> {
+        for token in self.held(last).await? {
+            let sealed = self.store.parked(&token.id()).await?;
+            if let Some(parked) = sealed.and_then(|sealed| self.good(&token, sealed, owner)) {
+                return Ok(Some((token, parked)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the form that `token` opens out of those of a browser that holds `last`, if it is `owner`'s and still
+    /// good: once, whoever else asks.
+    pub async fn take(
+        &self,
+        last: &Token,
+        token: &Token,
+        owner: &Owner,
+    ) -> Result<Option<Taken>, StoreError> {
+        let held = self.held(last).await?;
+        let sealed = self.store.parked(&token.id()).await?;
+        if sealed.and_then(|sealed| self.good(token, sealed, owner)).is_none() {
             return Ok(None);
         }
         let sealed = self.store.unpark(&token.id()).await?;
-        Ok(sealed.and_then(|sealed| self.good(token, sealed, owner)))
+        let Some(parked) = sealed.and_then(|sealed| self.good(token, sealed, owner)) else { return Ok(None) };
+        Ok(Some(Taken { parked, held: self.last_of(held).await? }))
     }
 
     /// Puts a form back that was taken and certainly not sent.
@@ -166,6 +211,33 @@ impl Parking {
     pub fn left(&self, parked: &Parked) -> Duration {
         let until = ends(parked);
         Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default()
+    }
+
+    /// The secrets of a browser's forms, the last one first.
+    async fn held(&self, last: &Token) -> Result<Vec<Token>, StoreError> {
+        let sealed = self.store.parked(&last.id()).await?;
+        let earlier = sealed.and_then(|sealed| open(last, sealed)).map(|parked| parked.label.earlier);
+        let earlier = earlier.unwrap_or_default();
+        Ok(std::iter::once(last.clone())
+            .chain(earlier.iter().filter_map(|text| Token::parse(text)))
+            .collect())
+    }
+
+    /// The first secret that still opens something.
+    async fn last_of(&self, held: Vec<Token>) -> Result<Option<Token>, StoreError> {
+        for token in held {
+            if self.store.parked(&token.id()).await?.is_some() {
+                return Ok(Some(token));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn count(&self, key: &str, rule: &AttemptRule) -> Result<(), ParkingError> {
+        match self.counters.attempt(key, rule, self.clock.now()).await? {
+            Attempt::Allowed { .. } => Ok(()),
+            Attempt::Locked { .. } => Err(ParkingError::TooMany),
+        }
     }
 
     async fn put(&self, token: &Token, parked: &Parked) -> Result<(), StoreError> {

@@ -16,6 +16,7 @@ fn label() -> Label {
         content_type: URLENCODED.to_owned(),
         posted_at: "2026-12-15T11:00:00Z".parse().expect("an instant"),
         lacks_password: false,
+        earlier: Vec::new(),
     }
 }
 
@@ -69,7 +70,13 @@ async fn passwords_are_left_out_and_all_else_stays_to_the_byte() {
     let form = Form::read(URLENCODED, Bytes::from_static(body)).await.expect("a form");
     assert!(form.lacks_password());
     assert_eq!(form.into_body(), Bytes::from_static(b"a=%e9+1&heures_depassees=3&b=%26"));
-    let plain = Bytes::from_static(b"a=1&&passage=2&impasse=3");
+    for name in
+        ["newPwd", "mdp2", "userMdp", "user.pwd[1]", "MOT-DE-PASSE", "code_secret", "PIN", "j_password"]
+    {
+        let body = Bytes::from(format!("{name}=x&a=b"));
+        assert_eq!(Form::read(URLENCODED, body).await.expect("a form").into_body(), "a=b", "{name}");
+    }
+    let plain = Bytes::from_static(b"a=1&&passage=2&impasse=3&numero_mdph=4&passeport=5&compass=6&pinel=7");
     let form = Form::read(URLENCODED, plain.clone()).await.expect("a form");
     assert!(!form.lacks_password());
     assert_eq!(form.into_body(), plain);

@@ -35,6 +35,10 @@ pub enum Action {
     Stylesheet,
     /// `/session.js`: the warning before a session ends.
     Script,
+    /// `/pages.js`: what makes the pages easier.
+    PageScript,
+    /// `/logo`: the theme's picture, where there is one.
+    Logo,
 }
 
 /// What a path means to the portal.
@@ -66,6 +70,8 @@ impl Action {
             "/.well-known/jwks.json" => Self::Jwks,
             "/style.css" => Self::Stylesheet,
             "/session.js" => Self::Script,
+            "/pages.js" => Self::PageScript,
+            "/logo" => Self::Logo,
             _ => return None,
         })
     }
@@ -88,16 +94,23 @@ impl Action {
             | Self::Parked
             | Self::Leave => "GET, HEAD, POST",
             Self::SignOut | Self::Continue => "POST",
-            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script => "GET, HEAD",
+            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo => {
+                "GET, HEAD"
+            }
         }
     }
 
     /// Whether one who has come that far (not at all, without a stage) may ask for it.
     pub fn open_to(self, stage: Option<&Stage>) -> bool {
         match self {
-            Self::Jwks | Self::Stylesheet | Self::Script | Self::Password | Self::Forgot | Self::Reset => {
-                true
-            }
+            Self::Jwks
+            | Self::Stylesheet
+            | Self::Script
+            | Self::PageScript
+            | Self::Logo
+            | Self::Password
+            | Self::Forgot
+            | Self::Reset => true,
             Self::SignIn => matches!(stage, None | Some(Stage::Ready(_))),
             Self::Leave | Self::SignOut | Self::Session | Self::Continue => stage.is_some(),
             Self::Caf => matches!(
@@ -113,7 +126,10 @@ impl Action {
 
     /// Whether it shows that its user is there: reading the state and loading a page's looks do not.
     pub fn counts_as_action(self, _: &Method) -> bool {
-        !matches!(self, Self::Session | Self::Jwks | Self::Stylesheet | Self::Script)
+        !matches!(
+            self,
+            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo
+        )
     }
 
     /// Whether a password is tried, which limits of their own apply to.

@@ -1,4 +1,4 @@
-//! Choosing a Caf among one's own (rule 3).
+//! Choosing a Caf among one's own (rule 3); the last used stands first, the others by name.
 
 use super::fields::Fields;
 use super::pages::CafPage;
@@ -9,11 +9,16 @@ use crate::session::Session;
 
 pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
     let (stage, holder) = (session.stage(), session.stage().holder());
-    let cafs = portal.known_cafs(holder.cafs()).into_iter();
+    let chosen = stage.caf().or(holder.last_caf());
+    let mut cafs = portal.known_cafs(holder.cafs());
+    cafs.sort_by(|(a, first), (b, second)| {
+        (Some(*a) != chosen, first.to_lowercase()).cmp(&(Some(*b) != chosen, second.to_lowercase()))
+    });
     Page::Caf(CafPage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
-        cafs: cafs.map(|(code, name)| (code.to_string(), name)).collect(),
+        frame: portal.frame_of(session, retour),
+        cafs: cafs.into_iter().map(|(code, name)| (code.to_string(), name)).collect(),
         current: stage.caf().map(|code| code.to_string()),
+        chosen: chosen.map(|code| code.to_string()),
     })
 }
 

@@ -37,7 +37,7 @@ fn filled(portal: &Portal, session: &Session, retour: Option<LocalPath>, typed: 
     let (stage, holder) = (session.stage(), session.stage().holder());
     let caf = portal.contact(stage.caf()?);
     Some(Page::Establishment(EstablishmentPage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame: portal.frame_of(session, retour),
         caf: caf.name,
         contact: caf.contact,
         siret: holder.siret().as_str().to_owned(),

@@ -1,31 +1,14 @@
-//! A forgotten password: a letter is asked for, and brought back as a token.
+//! A forgotten password: a letter is asked for, and its token brought back.
 
-use askama::Template;
 use secrecy::ExposeSecret as _;
 
 use super::fields::Fields;
 use super::pages::{ForgotPage, ResetPage};
 use super::reply::Outcome;
-use super::{Cause, Page, Portal, Refusal, french};
-use crate::account::{Account, RecoveryError};
+use super::{Cause, Page, Portal, Refusal, Visit, french};
+use crate::account::RecoveryError;
 use crate::domain::{PasswordRule, Token};
-use crate::entry::Letter;
-
-/// What the letter says, as text.
-#[derive(Template)]
-#[template(config = ".askama.toml", path = "lettre.txt")]
-struct LetterText<'a> {
-    nom: &'a str,
-    lien: &'a str,
-}
-
-/// The same as HTML.
-#[derive(Template)]
-#[template(config = ".askama.toml", path = "lettre.html")]
-struct LetterHtml<'a> {
-    nom: &'a str,
-    lien: &'a str,
-}
+use crate::entry::AskError;
 
 /// The form that asks for a letter, or the word that one may be on its way.
 pub(super) fn page(portal: &Portal, identifiant: String, asked: bool) -> Page {
@@ -34,12 +17,15 @@ pub(super) fn page(portal: &Portal, identifiant: String, asked: bool) -> Page {
 }
 
 /// Asks for a letter. What comes of it is nobody's business but the account's owner's.
-pub(super) fn ask(portal: &Portal, mut fields: Fields) -> Result<Outcome, Refusal> {
+pub(super) async fn ask(portal: &Portal, mut fields: Fields) -> Result<Outcome, Refusal> {
     let identifiant = fields
         .text("identifiant")
         .map_err(|error| Refusal::from(error).again(page(portal, String::new(), false)))?;
-    let reset = format!("{}{}/mot-de-passe/reinitialisation", portal.base, portal.site.prefix);
-    portal.lost.begin(identifiant, move |account, token| letter(account, &reset, token));
+    portal.lost.ask(&identifiant).await.map_err(|error| match error {
+        AskError::Full => Cause::Busy,
+        AskError::Store(error) => error.into(),
+        AskError::Entropy(_) => Cause::Machine,
+    })?;
     Ok(Outcome::Asked)
 }
 
@@ -55,12 +41,14 @@ pub(super) fn reset_page(portal: &Portal, token: String) -> Page {
 }
 
 /// Takes the new password.
-pub(super) async fn reset(portal: &Portal, mut fields: Fields) -> Result<Outcome, Refusal> {
+pub(super) async fn reset(portal: &Portal, visit: &Visit, mut fields: Fields) -> Result<Outcome, Refusal> {
     let token = fields.peek("jeton").unwrap_or_default().to_owned();
-    change(portal, &mut fields).await.map_err(|refusal: Refusal| refusal.again(reset_page(portal, token)))
+    change(portal, visit, &mut fields)
+        .await
+        .map_err(|refusal: Refusal| refusal.again(reset_page(portal, token)))
 }
 
-async fn change(portal: &Portal, fields: &mut Fields) -> Result<Outcome, Refusal> {
+async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<Outcome, Refusal> {
     let (token, new) = (fields.text("jeton")?, fields.secret("nouveau_mot_de_passe")?);
     if let Some(confirmation) = fields.optional_secret("confirmation")
         && confirmation.expose_secret() != new.expose_secret()
@@ -68,21 +56,9 @@ async fn change(portal: &Portal, fields: &mut Fields) -> Result<Outcome, Refusal
         return Err(portal.broken(vec![PasswordRule::Confirmation]).into());
     }
     let token = Token::parse(&token).ok_or(Cause::DeadToken)?;
-    match portal.lost.finish(&token, new).await {
+    match portal.lost.finish(visit.session.as_deref(), &token, new).await {
         Ok(()) => Ok(Outcome::Left),
         Err(RecoveryError::Dead) => Err(Cause::DeadToken.into()),
         Err(RecoveryError::Change(error)) => Err(portal.cause(error.into()).into()),
-    }
-}
-
-fn letter(account: &Account, reset: &str, token: &Token) -> Letter {
-    let link = format!("{reset}?jeton={}", token.expose());
-    let (nom, lien) = (account.nom.as_str(), link.as_str());
-    // The templates only write into memory: they cannot fail, and an empty part would be seen in tests.
-    Letter {
-        to: account.identifiant.clone(),
-        subject: "Votre nouveau mot de passe pour l’extranet des ESAT".to_owned(),
-        text: LetterText { nom, lien }.render().unwrap_or_default(),
-        html: LetterHtml { nom, lien }.render().unwrap_or_default(),
     }
 }

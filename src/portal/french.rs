@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Zoned;
 use jiff::civil::Date;
 
-use crate::domain::PasswordRule;
+use crate::domain::{PasswordRule, Weakness};
 
 const MONTHS: [&str; 12] = [
     "janvier",
@@ -44,8 +45,8 @@ pub fn day(date: Date) -> String {
     format!("{}{rank} {} {}", date.day(), month.unwrap_or(&""), date.year())
 }
 
-/// A moment: `15 décembre 2026 à 12 h 05`.
-pub fn moment(at: &jiff::Zoned) -> String {
+/// A day and the time of day: `1er décembre 2026 à 8 h 05`.
+pub fn moment(at: &Zoned) -> String {
     format!("{} à {} h {:02}", day(at.date()), at.hour(), at.minute())
 }
 
@@ -63,7 +64,24 @@ pub fn rule(broken: PasswordRule, min_length: usize) -> String {
         PasswordRule::Letter => "Il doit contenir au moins une lettre.".to_owned(),
         PasswordRule::Digit => "Il doit contenir au moins un chiffre.".to_owned(),
         PasswordRule::Reused => "Vous l’avez déjà utilisé : choisissez-en un autre.".to_owned(),
-        PasswordRule::Identifiant => "Il ne doit pas contenir votre identifiant.".to_owned(),
+        PasswordRule::Identifiant => "Il ne doit pas contenir votre identifiant, ni s’y réduire.".to_owned(),
+        PasswordRule::Establishment => {
+            "Il ne doit pas se réduire à votre SIRET ou au nom de votre Caf.".to_owned()
+        }
+        PasswordRule::Weak(weakness) => {
+            let why = match weakness {
+                Weakness::Common => "beaucoup de personnes utilisent le même ou presque",
+                Weakness::Sequence => "c’est une suite de lettres ou de chiffres",
+                Weakness::Repeat => "ce sont les mêmes caractères répétés",
+                Weakness::Keyboard => "ce sont des touches voisines du clavier",
+                Weakness::Date => "c’est une date ou une année",
+            };
+            format!("Il est trop facile à deviner : {why}. Ajoutez-y un ou deux mots sans rapport.")
+        }
+        PasswordRule::Breached => {
+            "Il figure dans une liste de mots de passe volés sur d’autres sites : choisissez-en un autre."
+                .to_owned()
+        }
         PasswordRule::Confirmation => "La confirmation est différente du nouveau mot de passe.".to_owned(),
     }
 }

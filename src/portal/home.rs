@@ -11,10 +11,7 @@ use super::{Page, Portal, Visit, french};
 use crate::domain::LocalPath;
 use crate::session::Session;
 
-/// The last days of a password, in which the home page speaks of it.
-const FEW_DAYS: u32 = 14;
-
-/// The notice that stands before the form.
+/// The notice that stands before the form, unless a theme brings its own.
 pub(super) const LEGAL_NOTICE: [&str; 4] = [
     "Ce service est réservé aux personnes que leur Caf a habilitées.",
     "Y accéder ou s’y maintenir sans autorisation est un délit, poursuivi en application de la loi \
@@ -46,23 +43,20 @@ pub(super) fn sign_in(
 /// The state, with the notice that a program's own home page must show.
 pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -> Response<Full<Bytes>> {
     #[derive(Serialize)]
-    struct Home {
+    struct Home<'a> {
         #[serde(flatten)]
         state: State,
-        mention_legale: [&'static str; 4],
+        mention_legale: &'a [String],
     }
     let state = portal.state(visit.session.as_deref(), retour);
-    portal.json(&Home { state, mention_legale: LEGAL_NOTICE })
+    portal.json(&Home { state, mention_legale: &portal.site.notice })
 }
 
 fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
     let holder = session.stage().holder();
-    let age = portal.desk.accounts.password_age(holder.password_changed_at());
-    let days_left = age.days_left(portal.clock.now());
     Page::Home(HomePage {
-        frame: portal.frame(Some(holder.account().as_str()), retour),
+        frame: portal.frame_of(session, retour),
         caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
         several: holder.cafs().len() > 1,
-        days_left: (days_left <= FEW_DAYS).then_some(days_left),
     })
 }

@@ -10,7 +10,7 @@ pub(super) fn page(portal: &Portal, session: &Session) -> Page {
     let (stage, holder) = (session.stage(), session.stage().holder());
     let left = stage.caf().filter(|_| holder.cafs().len() > 1);
     Page::Leave(LeavePage {
-        frame: portal.frame(Some(holder.account().as_str()), None),
+        frame: portal.frame_of(session, None),
         caf: left.map(|code| portal.contact(code).name),
     })
 }

@@ -5,6 +5,7 @@
 //! which only `gate::problem` turns into a response; it takes along the form to be shown again.
 
 mod action;
+mod audited;
 mod caf;
 mod establishment;
 mod fields;
@@ -13,6 +14,8 @@ pub mod french;
 mod home;
 mod jwks;
 mod leave;
+mod letters;
+mod notices;
 mod pages;
 mod parked;
 mod password;
@@ -37,6 +40,7 @@ use http_body_util::Full;
 
 pub use action::{Action, Route};
 pub use fields::{BodyError, FieldFault};
+pub use letters::Letters;
 pub use pages::{Complaint, Page};
 pub use parked::FIELD as PARKED_FIELD;
 pub use refusal::{CafContact, Cause, Refusal};
@@ -47,6 +51,7 @@ use crate::domain::{Calendar, Clock, LocalPath, NormalPath, Token};
 use crate::entry::{Desk, LostPassword, Signer};
 use crate::parking::{Parking, ParkingCookie};
 use crate::session::{Session, SessionCookie, Stage};
+use crate::telemetry::audit;
 use fields::Fields;
 use pages::Site;
 
@@ -61,7 +66,6 @@ pub struct Portal {
     lost: Arc<LostPassword>,
     parking: Arc<Parking>,
     parking_cookie: ParkingCookie,
-    base: String,
     cafs: Vec<config::Caf>,
     password: config::Password,
     site: Arc<Site>,
@@ -79,6 +83,8 @@ pub struct Visit {
     pub parked: Option<Token>,
     /// The client's address, as limits know it.
     pub place: String,
+    /// The request's id.
+    pub request: String,
     /// HTML or JSON.
     pub rendering: Rendering,
 }
@@ -114,10 +120,13 @@ impl Portal {
             lost,
             parking,
             parking_cookie: ParkingCookie::new(secure),
-            base: base(&config.server),
             cafs: config.cafs.clone(),
             password: config.password.clone(),
-            site: Arc::new(Site::new(&config.portal.prefix, config.session.idle_timeout)),
+            site: Arc::new(Site::new(
+                &config.portal.prefix,
+                config.session.idle_timeout,
+                &config.portal.theme,
+            )),
             places: Places::new(&config.portal),
         }
     }
@@ -128,7 +137,10 @@ impl Portal {
         if !path.is_under(prefix) {
             return Route::Outside;
         }
-        path.as_str().get(prefix.len()..).and_then(Action::at).map_or(Route::Nowhere, Route::Action)
+        let action = path.as_str().get(prefix.len()..).and_then(Action::at);
+        action
+            .filter(|action| *action != Action::Logo || self.site.logo.is_some())
+            .map_or(Route::Nowhere, Route::Action)
     }
 
     /// Answers an action. Its idle time, if it counts, was put back to full before.
@@ -168,10 +180,29 @@ impl Portal {
             },
         };
         let retour = self.retour(written.peek("retour")).or(retour);
+        let asked = audited::Asked::of(action, visit, &written);
+        let now = self.clock.now();
+        if asked.is_some() {
+            audit::log().check(now).await?;
+        }
         let acted = self.act(action, visit, written, retour.clone()).await;
+        if let Some(asked) = asked
+            && let Err(error) = audit::log().record(now, asked.fell(&acted)).await
+        {
+            self.undo(&acted).await?;
+            return Err(error.into());
+        }
         let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
         let retour = parked::waiting(self, visit, &outcome).await?.or(retour);
         Ok(self.reply_to_post(visit, &outcome, retour.as_ref()))
+    }
+
+    /// A session that could not be written down is not given out.
+    async fn undo(&self, acted: &Result<reply::Outcome, Refusal>) -> Result<(), Refusal> {
+        if let Ok(reply::Outcome::Entered(entered)) = acted {
+            self.desk.sign_out(&entered.session).await.map_err(|error| self.cause(error))?;
+        }
+        Ok(())
     }
 
     /// The page that a state leads to; the root, once admitted.
@@ -225,16 +256,20 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
-            Action::Forgot => forgot::ask(self, written),
-            Action::Reset => forgot::reset(self, written).await,
+            Action::Forgot => forgot::ask(self, written).await,
+            Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
             Action::Parked => parked::discard(self, visit).await,
-            Action::Session | Action::Continue | Action::Jwks | Action::Stylesheet | Action::Script => {
-                Ok(reply::Outcome::Same)
-            }
+            Action::Session
+            | Action::Continue
+            | Action::Jwks
+            | Action::Stylesheet
+            | Action::Script
+            | Action::PageScript
+            | Action::Logo => Ok(reply::Outcome::Same),
         }
     }
 
@@ -244,6 +279,8 @@ impl Portal {
             Action::Jwks => jwks::get(self),
             Action::Stylesheet => stylesheet::get(self),
             Action::Script => script::get(self),
+            Action::PageScript => stylesheet::script(self),
+            Action::Logo => stylesheet::logo(self),
             Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())
@@ -281,18 +318,6 @@ impl Portal {
             Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
             _ => None,
         }
-    }
-}
-
-/// What the links in letters begin with. Never what a request says of its host: whoever asks for the letter
-/// could name their own.
-fn base(server: &config::Server) -> String {
-    match (&server.public_url, server.listen.first()) {
-        (Some(url), _) => format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
-        (None, Some(address)) => {
-            format!("{}://{address}", if server.is_secure() { "https" } else { "http" })
-        }
-        (None, None) => String::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::reply::Outcome;
 use super::{Page, Portal, Refusal, Rendering, Visit, french};
 use crate::domain::{LocalPath, StoreError};
 use crate::parking::{self, Field, Owner, Parked, Value};
-use crate::session::{Session, Stage};
+use crate::session::{Session, Stage, Token};
 
 /// The field whose value is the word that sends a form.
 pub const FIELD: &str = "octroi-attente";
@@ -51,13 +51,13 @@ struct Sending {
 pub(super) async fn get(portal: &Portal, visit: &Visit) -> Result<Response<Full<Bytes>>, Refusal> {
     let session = visit.known()?;
     let waiting = match &visit.parked {
-        Some(token) => look_at(portal, visit, session).await?.map(|parked| (token, parked)),
+        Some(_) => look_at(portal, visit, session).await?,
         None => None,
     };
     let form = match waiting {
         Some((token, parked)) => {
             let fields = parking::fields(&parked.label.content_type, &parked.body).await.unwrap_or_default();
-            Some((parking::word(token), parked, fields))
+            Some((parking::word(&token), parked, fields))
         }
         None => None,
     };
@@ -69,10 +69,13 @@ pub(super) async fn get(portal: &Portal, visit: &Visit) -> Result<Response<Full<
 
 pub(super) async fn discard(portal: &Portal, visit: &Visit) -> Result<Outcome, Refusal> {
     let session = visit.known()?;
-    if let (Some(token), Stage::Ready(stage)) = (&visit.parked, session.stage()) {
-        portal.parking.take(token, &Owner::from(stage)).await?;
-    }
-    Ok(Outcome::Dropped)
+    let (Some(last), Stage::Ready(stage)) = (&visit.parked, session.stage()) else {
+        return Ok(Outcome::Same);
+    };
+    let owner = Owner::from(stage);
+    let Some((token, _)) = portal.parking.look_at(last, &owner).await? else { return Ok(Outcome::Same) };
+    let out = portal.parking.take(last, &token, &owner).await?;
+    Ok(out.map_or(Outcome::Same, |out| Outcome::Dropped(out.held)))
 }
 
 /// The page to go to first, where a form waits for one who has just come to its Caf again.
@@ -86,7 +89,11 @@ pub(super) async fn waiting(
     Ok(waits.then(|| LocalPath::parse(&format!("{}/declaration-en-attente", portal.site.prefix))).flatten())
 }
 
-async fn look_at(portal: &Portal, visit: &Visit, session: &Session) -> Result<Option<Parked>, StoreError> {
+async fn look_at(
+    portal: &Portal,
+    visit: &Visit,
+    session: &Session,
+) -> Result<Option<(Token, Parked)>, StoreError> {
     match (&visit.parked, session.stage()) {
         (Some(token), Stage::Ready(stage)) => portal.parking.look_at(token, &Owner::from(stage)).await,
         _ => Ok(None),

@@ -8,6 +8,7 @@ use crate::config;
 use crate::domain::{CafCode, PasswordRule, StoreError};
 use crate::entry::DeskError;
 use crate::session::Stage;
+use crate::telemetry::audit::Unaudited;
 
 /// An action was refused.
 #[derive(Debug)]
@@ -96,6 +97,9 @@ pub enum Cause {
     /// Whose fault: the store's.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It cannot be written down. Whose fault: this machine's.
+    #[error(transparent)]
+    Unaudited(#[from] Unaudited),
 }
 
 /// A Caf, and whom one is sent to there.

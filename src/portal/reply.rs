@@ -15,7 +15,7 @@ use super::{CafContact, Page, Portal, Rendering, Visit, forgot};
 use crate::config;
 use crate::domain::{CafCode, LocalPath};
 use crate::entry::Entered;
-use crate::session::Session;
+use crate::session::{Session, Token};
 
 /// What came of an action.
 pub(super) enum Outcome {
@@ -25,8 +25,8 @@ pub(super) enum Outcome {
     Left,
     /// A letter was asked for.
     Asked,
-    /// A form that waited is dropped.
-    Dropped,
+    /// A form that waited is dropped; the secret of another that still does.
+    Dropped(Option<Token>),
     /// Nothing changed.
     Same,
 }
@@ -47,7 +47,11 @@ impl Portal {
         let (session, cookie) = match outcome {
             Outcome::Entered(entered) => (Some(&*entered.session), Some(self.cookie.set(&entered.token))),
             Outcome::Left => (None, Some(self.cookie.clear())),
-            Outcome::Dropped => (visit.session.as_deref(), Some(self.parking_cookie.clear())),
+            Outcome::Dropped(held) => {
+                let cookie = self.parking_cookie;
+                let cookie = held.as_ref().map_or_else(|| cookie.clear(), |held| cookie.set(held));
+                (visit.session.as_deref(), Some(cookie))
+            }
             Outcome::Asked | Outcome::Same => (visit.session.as_deref(), None),
         };
         let state = self.state(session, retour);
@@ -124,7 +128,13 @@ impl Portal {
     }
 
     pub(super) fn frame(&self, who: Option<&str>, retour: Option<LocalPath>) -> Frame {
-        Frame { site: self.site.clone(), who: who.map(str::to_owned), retour, complaint: None }
+        Frame {
+            site: self.site.clone(),
+            who: who.map(str::to_owned),
+            retour,
+            complaint: None,
+            notices: Vec::new(),
+        }
     }
 
     pub(super) fn caf(&self, code: CafCode) -> Option<&config::Caf> {

@@ -21,16 +21,11 @@ pub(super) async fn post(
         Ok(both) => both,
         Err(error) => return Err(Refusal::from(error).again(form())),
     };
-    let signed_in = portal.desk.sign_in(&identifiant, password, &visit.place).await;
+    let former = visit.session.as_deref();
+    let signed_in = portal.desk.sign_in(former, &identifiant, password, &visit.place).await;
     metrics::sign_in(outcome(&signed_in));
     match signed_in {
-        Ok(entered) => {
-            // The browser forgets the former session: nobody else shall find it open.
-            if let Some(former) = &visit.session {
-                portal.desk.sign_out(former).await.map_err(|error| portal.cause(error))?;
-            }
-            Ok(Outcome::Entered(entered))
-        }
+        Ok(entered) => Ok(Outcome::Entered(entered)),
         Err(error) => Err(Refusal::from(portal.cause(error)).again(form())),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Portal;
+use crate::account::Before;
 use crate::domain::{CafCode, LocalPath, Timestamp};
 use crate::session::{Session, Stage};
 
@@ -24,6 +25,8 @@ pub(super) struct State {
     session: Option<Ends>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mot_de_passe: Option<PasswordState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derniere_connexion: Option<LastSignIn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     volets: Option<BTreeMap<String, VoletDays>>,
     suite: String,
@@ -46,6 +49,16 @@ struct Ends {
 struct PasswordState {
     expire_le: String,
     jours_restants: u32,
+    /// Told where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    expire_pendant_la_campagne: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct LastSignIn {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    le: Option<String>,
+    echecs_depuis: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +89,7 @@ impl Portal {
             cafs: beyond.then(|| self.open_cafs(holder.cafs())),
             session: Some(self.ends(session, now)),
             mot_de_passe: self.password_state(stage, now),
+            derniere_connexion: last_sign_in(holder.before()),
             volets: beyond.then(|| self.volets(now)),
             suite,
         }
@@ -110,7 +124,11 @@ impl Portal {
             return None;
         }
         let due = Timestamp::from_second(age.due().as_second()).unwrap_or(Timestamp::MAX);
-        Some(PasswordState { expire_le: due.to_string(), jours_restants: age.days_left(now) })
+        Some(PasswordState {
+            expire_le: due.to_string(),
+            jours_restants: age.days_left(now),
+            expire_pendant_la_campagne: self.calendar.campaign_of(age.due(), now).is_some(),
+        })
     }
 
     fn volets(&self, now: Timestamp) -> BTreeMap<String, VoletDays> {
@@ -123,6 +141,13 @@ impl Portal {
         });
         volets.collect()
     }
+}
+
+/// The sign-in before the present one, and what failed in between; nothing at the very first.
+fn last_sign_in(before: Before) -> Option<LastSignIn> {
+    let at = before.at.map(|at| Timestamp::from_second(at.as_second()).unwrap_or(at));
+    (before != Before::default())
+        .then(|| LastSignIn { le: at.map(|at| at.to_string()), echecs_depuis: before.failures })
 }
 
 /// Milliseconds to seconds, rounded up; never negative.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
 use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
+use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
+use crate::telemetry::audit::{self, Entry};
 
 /// How long sessions live, and how many an account may have.
 #[derive(Debug, Clone)]
@@ -71,6 +74,9 @@ fn ends_at(record: &Record, last_action_ms: i64, policy: &Policy) -> Timestamp {
         .map_or(record.ends_at, |idle_end| idle_end.min(record.ends_at))
 }
 
+/// How long it is known whose a session was that ran out.
+const REMEMBERED: Duration = Duration::from_mins(30);
+
 /// What a cookie leads to.
 #[derive(Debug)]
 pub enum Found {
@@ -97,18 +103,31 @@ pub enum SessionError {
 /// All sessions, through the cache and the store.
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
+    accounts: Arc<dyn AccountStore>,
     cache: Arc<SessionCache>,
     clock: Clock,
     policy: Policy,
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
+    /// Those whose end was noted.
+    expired: Cache<SessionId, ()>,
     woken: Notify,
 }
 
+/// Ended sessions remembered, so that each end is noted once.
+const EXPIRED: usize = 10_000;
+
 impl Sessions {
-    /// Sessions kept in `store`, with the cache that `store` keeps honest.
-    pub fn new(store: Arc<dyn SessionStore>, cache: Arc<SessionCache>, clock: Clock, policy: Policy) -> Self {
+    /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        accounts: Arc<dyn AccountStore>,
+        cache: Arc<SessionCache>,
+        clock: Clock,
+        policy: Policy,
+    ) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
-        Self { store, cache, clock, policy, unwritten, woken: Notify::new() }
+        let expired = Cache::new(EXPIRED);
+        Self { store, accounts, cache, clock, policy, unwritten, expired, woken: Notify::new() }
     }
 
     /// How long sessions live.
@@ -143,6 +162,9 @@ impl Sessions {
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
     /// replica may have seen its user since.
+    ///
+    /// One that was opened with another password than the account's present one is over, even if whoever
+    /// changed it was killed before ending it; and so is one whose record cannot be read.
     pub async fn find(&self, token: &Token) -> Result<Found, StoreError> {
         self.look_up(&token.id()).await
     }
@@ -155,22 +177,35 @@ impl Sessions {
             return Ok(Found::Live(session));
         }
         let stamp = self.cache.stamp(id);
-        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(Found::Expired) };
+        let (record, last_action) = match self.store.find(id).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(Found::Expired),
+            Err(StoreError::Corrupt(why)) => {
+                tracing::error!(%why, "a session cannot be read: its user must sign in again");
+                return Ok(Found::Expired);
+            }
+            Err(error) => return Err(error),
+        };
         let session = Arc::new(Session::new(*id, record, last_action));
-        if !self.is_alive(&session) {
+        if !self.is_alive(&session) || !self.is_rightful(&session).await? {
             self.cache.forget(id);
+            if self.expired.get(id).is_none() {
+                self.expired.insert(*id, ());
+                self.note_end(session.stage(), "expired");
+            }
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
         Ok(Found::Live(session))
     }
 
-    /// Where a session stood that is no longer alive, as long as the store still has it: one that ran out,
-    /// not one that was ended.
+    /// Where a session stood that ran out in the last half hour; none where it was ended.
     pub async fn former(&self, id: &SessionId) -> Result<Option<Stage>, StoreError> {
         let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
         let session = Session::new(*id, record, last_action);
-        Ok((!self.is_alive(&session)).then_some(session.record.stage))
+        let forgotten = session.ends_at(&self.policy).checked_add(REMEMBERED).unwrap_or(Timestamp::MAX);
+        let is_recent = !self.is_alive(&session) && self.clock.now() < forgotten;
+        Ok(is_recent.then_some(session.record.stage))
     }
 
     /// A user's action: idle time is back to full. Written to the store at most once a second.
@@ -269,8 +304,26 @@ impl Sessions {
         let surplus = live.len().saturating_sub(self.policy.max_per_account.max(1));
         for oldest in live.iter().filter(|session| session.id != latest.id).take(surplus) {
             self.end(oldest).await?;
+            self.note_end(oldest.stage(), "too-many");
         }
         Ok(())
+    }
+
+    /// For the audit log: a session ended by no action of its user.
+    fn note_end(&self, stage: &Stage, reason: &'static str) {
+        let who = Some(stage.holder().account().to_string());
+        let (caf, reason) = (stage.caf(), Some(reason));
+        let entry = Entry { what: "session-end", outcome: "ok", reason, who, caf, ..Entry::default() };
+        audit::log().note(self.clock.now(), entry);
+    }
+
+    /// Whether its account is active, with the password that opened it.
+    async fn is_rightful(&self, session: &Session) -> Result<bool, StoreError> {
+        let holder = session.stage().holder();
+        let account = self.accounts.find(holder.account()).await?;
+        Ok(account.is_some_and(|account| {
+            account.status == Status::Active && account.password_changed_at == holder.password_changed_at()
+        }))
     }
 
     /// Whether a session that was found earlier lives on, as far as this process knows.

@@ -54,7 +54,8 @@ pub trait SessionStore: Send + Sync {
     /// must not keep the others alive.
     async fn ids_of_account(&self, account: &Identifiant) -> Result<Vec<SessionId>, StoreError>;
 
-    /// The sessions of an account that are kept (some may have expired), the oldest first.
+    /// The sessions of an account that are kept (some may have expired), the oldest first. One that cannot be
+    /// read is left out, with a word in the log.
     async fn of_account(
         &self,
         account: &Identifiant,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{GrantedCaf, PasswordChanged, SignedIn};
+use crate::account::{Before, GrantedCaf, PasswordChanged, SignedIn};
 use crate::domain::{CafCode, Identifiant, IdentifiantCommunication, Siret, Timestamp};
 use crate::establishment::KnownEstablishment;
 
@@ -41,7 +41,11 @@ pub struct Holder {
     account: Identifiant,
     siret: Siret,
     cafs: Vec<CafCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_caf: Option<CafCode>,
     password_changed_at: Timestamp,
+    #[serde(default)]
+    before: Before,
 }
 
 /// Signed in with a password that only opens its own change.
@@ -161,6 +165,7 @@ impl MustChooseCaf {
     #[must_use]
     pub fn choose(mut self, granted: &GrantedCaf, known: Option<KnownEstablishment>) -> Stage {
         granted.cafs().clone_into(&mut self.holder.cafs);
+        self.holder.last_caf = Some(granted.code());
         let asked = MustIdentifyEstablishment { holder: self.holder, caf: granted.code() };
         match known {
             Some(known) => asked.identify(&known),
@@ -228,6 +233,16 @@ impl Holder {
         &self.cafs
     }
 
+    /// The Caf that was last turned to, in this session or in a former one.
+    pub fn last_caf(&self) -> Option<CafCode> {
+        self.last_caf
+    }
+
+    /// What happened to the account before its owner signed in.
+    pub fn before(&self) -> Before {
+        self.before
+    }
+
     /// When the password was last changed.
     pub fn password_changed_at(&self) -> Timestamp {
         self.password_changed_at
@@ -236,11 +251,14 @@ impl Holder {
 
 impl From<SignedIn> for Holder {
     fn from(evidence: SignedIn) -> Self {
+        let before = evidence.before();
         let account = evidence.into_account();
         Self {
+            before,
             account: account.identifiant,
             siret: account.siret,
             cafs: account.cafs,
+            last_caf: account.last_caf,
             password_changed_at: account.password_changed_at,
         }
     }

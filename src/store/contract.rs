@@ -1,5 +1,6 @@
 //! What every store promises, asked of each through its traits alone. Time is moved by hand.
 
+mod letters;
 mod life;
 mod registers;
 
@@ -12,6 +13,7 @@ use crate::account::Account;
 use crate::domain::{Identifiant, Timestamp};
 use crate::session::{Record, SessionId, Token};
 
+pub(super) use letters::*;
 pub(super) use life::*;
 pub(super) use registers::*;
 
@@ -23,9 +25,12 @@ macro_rules! contract {
             a_name_met_twice_in_one_import_is_taken
             an_account_is_replaced_only_by_one_who_read_it
             of_many_who_replace_one_wins
+            accounts_are_added_and_replaced_together_or_not_at_all
+            many_rows_are_written_and_listed
             an_account_is_removed_once
             establishments_are_found_by_both_names
             an_establishment_takes_the_place_of_all_it_meets
+            establishments_that_are_gone_leave_room_for_new_ones
             establishments_are_listed_once_in_order
             a_session_is_kept_as_it_was
             a_touch_never_moves_time_back_nor_revives
@@ -44,6 +49,11 @@ macro_rules! contract {
             a_key_is_added_by_one_of_many
             only_the_latest_keys_are_kept
             a_sweep_leaves_the_living
+            an_errand_is_claimed_by_one_of_many
+            errands_are_claimed_when_due_the_oldest_first
+            a_claim_that_ended_is_anothers
+            the_same_errand_waits_once
+            an_outbox_has_an_end
         }
     };
     ($open:path => $($promise:ident)+) => {$(

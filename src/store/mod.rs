@@ -20,6 +20,7 @@ use crate::domain::{StoreError, Timestamp};
 use crate::entry::SigningKeyStore;
 use crate::establishment::EstablishmentStore;
 use crate::limits::Counters;
+use crate::outbox::Outbox;
 use crate::parking::ParkingStore;
 use crate::session::SessionStore;
 
@@ -29,8 +30,9 @@ pub trait Store:
     + RecoveryStore
     + EstablishmentStore
     + SessionStore
-    + ParkingStore
     + Counters
+    + Outbox
+    + ParkingStore
     + SigningKeyStore
     + Upkeep
 {
@@ -41,8 +43,9 @@ impl<S> Store for S where
         + RecoveryStore
         + EstablishmentStore
         + SessionStore
-        + ParkingStore
         + Counters
+        + Outbox
+        + ParkingStore
         + SigningKeyStore
         + Upkeep
 {

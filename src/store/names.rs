@@ -30,8 +30,8 @@ pub(super) fn in_order(mut establishments: Vec<Establishment>) -> Vec<Establishm
 }
 
 /// The names that `accounts` holds more than once.
-pub(super) fn doubles(accounts: &[Account]) -> Vec<Identifiant> {
-    let mut names: Vec<_> = accounts.iter().map(|account| &account.identifiant).collect();
+pub(super) fn doubles<'a>(accounts: impl Iterator<Item = &'a Account>) -> Vec<Identifiant> {
+    let mut names: Vec<_> = accounts.map(|account| &account.identifiant).collect();
     names.sort();
     let mut doubles: Vec<_> =
         names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();

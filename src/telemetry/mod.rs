@@ -1,6 +1,7 @@
 //! What the program tells its operator: log lines, one a request among them.
 
 mod access;
+pub mod audit;
 mod lines;
 mod logs;
 pub mod metrics;

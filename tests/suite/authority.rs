@@ -218,6 +218,29 @@ fn a_gestionnaire_makes_accounts_and_establishments_of_its_cafs_alone() {
 }
 
 #[test]
+fn a_gestionnaires_import_and_export_stay_at_its_cafs() {
+    let guarded = Guarded::new(Kind::Redis);
+    let (marie, mut taken) = (&guarded.marie, account(SHARED, SIRET, &["921"]));
+    taken["home_caf"] = json!("921");
+    let refused = guarded.post(marie, "/v1/accounts/import", &taken);
+    assert!(refused.status == 422 && refused.text().contains("another Caf manages"), "{}", refused.text());
+    let own = account(ONE_CAF, SIRET, &["921"]);
+    assert_eq!(guarded.post(marie, "/v1/accounts/import?gone=suspend", &own).status, 403);
+    let dry = guarded.post(marie, "/v1/accounts/import?dry_run=true", &own);
+    assert!(dry.status == 200 && !dry.text().contains(PARIS), "{}", dry.text());
+    assert_eq!(guarded.ask(marie, "GET", "/v1/accounts/export").status, 403);
+    assert_eq!(guarded.ask(&guarded.reader, "GET", "/v1/accounts/export").status, 403);
+    assert_eq!(guarded.ask(&guarded.operator, "GET", "/v1/accounts/export").status, 200);
+    let known = guarded.ask(marie, "GET", "/v1/establishments/export").text();
+    assert!(known.contains("\"921\"") && !known.contains("\"751\""), "{known}");
+    let gone =
+        guarded.post(marie, "/v1/establishments/import?gone=delete", &json!({"caf": "921", "siret": SIRET}));
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    let left = guarded.ask(&guarded.operator, "GET", "/v1/establishments/export").text();
+    assert!(left.contains("\"751\""), "{left}");
+}
+
+#[test]
 fn a_token_taken_out_of_the_file_no_longer_opens_and_a_new_one_does() {
     let guarded = Guarded::new(Kind::Redis);
     let file = guarded.folder.path().join("tokens");

@@ -4,9 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::harness::backend::Then;
 use crate::harness::within;
-use crate::tls::{Secured, Stream, ask, config, connect, secured, sign_in_request};
+use crate::harness::world::{PASSWORD, SIRET, account};
+use crate::parked::full_backend;
+use crate::tls::{Secured, Stream, ask, config, connect, secured, secured_with, sign_in_request};
 
 const HOST: &str = "esat.extranet.example";
 const DATA: u8 = 0;
@@ -460,4 +464,56 @@ fn a_websocket_over_http_2() {
         let frame = raw.frame();
         frame.is_none_or(|frame| frame.kind == DATA && frame.payload.starts_with(&[0x88]))
     });
+}
+
+#[test]
+fn a_late_form_that_reaches_nobody_waits_again_though_its_stream_is_reset() {
+    const PATH: &str = "/saisie";
+    let (_full, address) = full_backend();
+    let mut secured = secured_with(|settings| {
+        settings.set("backend", "connect_timeout", "\"2s\"").caf(
+            "131",
+            "Caf des Bouches-du-Rhône",
+            &[address],
+        );
+    });
+    secured.world.gateway.accounts(&[account("sud@esat.example", SIRET, &["131"])]);
+    secured.world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let public = secured.world.gateway.public;
+    let call = |head: &str, cookies: &str, body: &str| {
+        let length = body.len();
+        let head = format!(
+            "{head}\r\nHost: {HOST}\r\nConnection: close\r\nCookie: {cookies}\r\nContent-Length: {length}"
+        );
+        ask(public, config(&rustls::version::TLS13, &[]), &format!("{head}\r\n\r\n{body}"))
+    };
+    let person = json!({"identifiant": "sud@esat.example", "mot_de_passe": PASSWORD}).to_string();
+    let sign_in = || {
+        let answer =
+            call("POST /portail/connexion HTTP/1.1\r\nContent-Type: application/json", "a=b", &person);
+        answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    };
+    let dead = sign_in();
+    secured.world.gateway.advance(1_800);
+    let head =
+        "POST /saisie HTTP/1.1\r\nAccept: text/html\r\nContent-Type: application/x-www-form-urlencoded";
+    let late = call(head, &dead, "a=b");
+    let ticket = late.header("set-cookie").expect("it is kept").split(';').next().unwrap();
+    let cookies = format!("{}; {ticket}", sign_in());
+    let waiting = || {
+        call("GET /portail/declaration-en-attente HTTP/1.1\r\nAccept: application/json", &cookies, "").json()
+    };
+    let told = waiting();
+    let word = format!("octroi-attente={}", told["envoi"]["valeur"].as_str().unwrap());
+    let length = word.len().to_string();
+    let mut raw = Raw::open(&secured);
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    raw.ask(&request(&cookies, &[(":path", PATH), kind, ("content-length", &length)]), false);
+    raw.send(DATA, END_STREAM, 1, word.as_bytes());
+    within(Duration::from_secs(5), "it is on its way", || waiting().is_null());
+    raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+    raw.send(PING, 0, 0, &[0; 8]);
+    // What answers the ping has read of the reset.
+    while raw.frame().expect("an answer").kind != PING {}
+    within(Duration::from_secs(8), "it waits again", || waiting()["chemin"] == PATH);
 }

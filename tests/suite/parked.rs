@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
 use crate::harness::client::{Client, Response};
+use crate::harness::eventually;
 use crate::harness::world::{Kind, ONE_CAF, PASSWORD, SIRET, TWO_CAFS, World, account, sign_in};
 use crate::on_each_store;
 
@@ -269,4 +270,120 @@ fn by_keyboard_in_a_browser_without_javascript() {
     let posts = world.caf921.received().into_iter().filter(|got| got.line().starts_with("POST"));
     let bodies: Vec<_> = posts.map(|got| String::from_utf8(got.body).unwrap()).collect();
     assert_eq!(bodies, ["salaire=712%2C50+%3Cb%3E"]);
+}
+
+#[test]
+fn several_forms_are_all_found_again() {
+    let mut world = World::new(Kind::Embedded);
+    let mut client = world.at("921");
+    world.gateway.advance(1_800);
+    for number in 1..=3 {
+        assert_eq!(post(&mut client, &format!("/saisie/{number}"), &format!("a={number}")).status, 401);
+    }
+    back_at(&mut client, "921");
+    assert_eq!(waiting(&mut client)["chemin"], "/saisie/3");
+    assert_eq!(client.post(WAITING).program().body(FORM, b"").send().status, 200);
+    for number in [2, 1] {
+        let told = waiting(&mut client);
+        assert_eq!(told["chemin"], format!("/saisie/{number}"), "{told}");
+        assert_eq!(post(&mut client, &format!("/saisie/{number}"), &word(&told)).status, 200);
+    }
+    assert!(waiting(&mut client).is_null());
+    let bodies: Vec<_> = world.caf921.received().into_iter().map(|got| got.body).collect();
+    assert_eq!(bodies, [b"a=2", b"a=1"]);
+}
+
+#[test]
+fn what_is_anothers_is_not_dropped() {
+    let mut world = World::new(Kind::Embedded);
+    let mut client = late(&mut world);
+    assert_eq!(sign_in(&mut client, ONE_CAF, PASSWORD).status, 200);
+    assert_eq!(client.post(WAITING).program().body(FORM, b"").send().status, 200);
+    back_at(&mut client, "921");
+    assert_eq!(waiting(&mut client)["chemin"], TARGET);
+}
+
+#[test]
+fn a_session_that_ended_long_ago_keeps_nothing() {
+    let mut world = World::new(Kind::Embedded);
+    let (mut soon, mut late) = (world.at("921"), world.at("921"));
+    world.gateway.advance(1_800 + 1_799);
+    assert!(post(&mut soon, TARGET, BODY).header("set-cookie").is_some());
+    world.gateway.advance(1);
+    assert_eq!(post(&mut late, TARGET, BODY).header("set-cookie"), None);
+}
+
+#[test]
+fn one_address_cannot_fill_the_store() {
+    let mut world = World::new(Kind::Embedded);
+    let mut people: Vec<Client> = (0..5).map(|_| world.at("921")).collect();
+    world.gateway.advance(1_800);
+    let large = format!("a={}", "x".repeat(1024 * 1024 - 2));
+    let tries = people.iter_mut().flat_map(|client| {
+        (0..5).map(|_| post(client, TARGET, &large).header("set-cookie").is_some()).collect::<Vec<_>>()
+    });
+    assert_eq!(tries.filter(|kept| *kept).count(), 16, "16 MiB");
+}
+
+#[test]
+fn it_is_sent_whole_even_if_the_browser_goes_away() {
+    use std::io::{Read as _, Write as _};
+    let slow = slow_backend();
+    let address = slow.local_addr().unwrap();
+    let mut world = World::with(Kind::Embedded, |settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[address]);
+    });
+    world.gateway.accounts(&[account("sud@esat.example", SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let mut client = world.signed_in("sud@esat.example");
+    world.gateway.advance(1_800);
+    let form = format!("a={}", "x".repeat(1024 * 1024 - 2));
+    assert!(post(&mut client, TARGET, &form).header("set-cookie").is_some());
+    sign_in(&mut client, "sud@esat.example", PASSWORD);
+    let asked = word(&waiting(&mut client));
+    let bytes = client.post(TARGET).page().body(FORM, asked.as_bytes()).bytes();
+    let mut click = crate::harness::client::connect(client.address);
+    click.write_all(&bytes).unwrap();
+    eventually("it is on its way", || waiting(&mut client).is_null());
+    // A reset, not only an end: nobody is there any more.
+    socket2::SockRef::from(&click).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(click);
+    // Once both sides have had the time to hear of it.
+    for _ in 0..20 {
+        client.get("/portail/session").program().send();
+    }
+    let (mut backend, _) = slow.accept().unwrap();
+    backend.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let (mut got, mut buffer) = (Vec::new(), vec![0; 65_536]);
+    while !got.ends_with(b"xxxx") || got.len() < form.len() {
+        let read = backend.read(&mut buffer).expect("the rest of the form");
+        assert!(read > 0, "the form was cut after {} bytes", got.len());
+        got.extend_from_slice(&buffer[..read]);
+    }
+}
+
+/// A backend that reads nothing until it is told; what it does not read stays with the gateway.
+fn slow_backend() -> std::net::TcpListener {
+    let slow = listening(8);
+    slow.set_recv_buffer_size(4_096).unwrap();
+    slow.into()
+}
+
+/// A backend whose queue is full: connections are neither taken nor refused, as long as what comes with the
+/// address is kept.
+pub fn full_backend() -> (impl Sized, std::net::SocketAddr) {
+    let full = std::net::TcpListener::from(listening(0));
+    let address = full.local_addr().unwrap();
+    let soon = std::time::Duration::from_millis(300);
+    let queued: Vec<_> =
+        (0..8).map_while(|_| std::net::TcpStream::connect_timeout(&address, soon).ok()).collect();
+    assert!(queued.len() < 8, "the queue is full");
+    ((full, queued), address)
+}
+
+fn listening(queue: i32) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(queue).unwrap();
+    socket
 }

@@ -226,3 +226,143 @@ fn a_caf_may_force_a_change_at_any_time() {
     assert_eq!(sign_in(&mut client, ONE_CAF, PASSWORD).etat(), "mot_de_passe_a_changer");
     assert_eq!(change(&mut client, PASSWORD, NEW).etat(), "admis");
 }
+
+#[test]
+fn what_is_guessed_first_is_refused_with_its_reason() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.admitted();
+    for (candidate, rule, sentence) in [
+        ("Passw0rd", "trop-faible", "trop facile à deviner"),
+        ("abcd1234", "trop-faible", "trop facile à deviner"),
+        ("une-Caf-2027", "identifiant", "votre identifiant"),
+        ("73282932000074-a", "etablissement", "votre SIRET"),
+        ("Hauts-de-Seine92", "etablissement", "nom de votre Caf"),
+    ] {
+        let answer = change(&mut client, PASSWORD, candidate);
+        assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()), "{candidate}");
+        assert_eq!(answer.json()["regles"], json!([rule]), "{candidate}");
+        let fields = [
+            ("mot_de_passe_actuel", PASSWORD),
+            ("nouveau_mot_de_passe", candidate),
+            ("confirmation", candidate),
+        ];
+        let page = client.post("/portail/mot-de-passe").form(&fields).send();
+        assert!(page.status == 422 && page.text().contains(sentence), "{candidate}: {}", page.text());
+    }
+    let mut current = PASSWORD;
+    for accepted in ["motdepasse1", "Nouveau2026x", "abcdef12", "Tilleuls-2027"] {
+        assert_eq!(change(&mut client, current, accepted).etat(), "admis", "{accepted}");
+        current = accepted;
+    }
+}
+
+#[test]
+fn the_least_strength_is_the_operators_and_provisional_passwords_are_exempt() {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("password", "min_strength", "4");
+    });
+    let mut client = world.admitted();
+    assert_eq!(change(&mut client, PASSWORD, NEW).json()["regles"], json!(["trop-faible"]));
+    assert_eq!(change(&mut client, PASSWORD, "girafe violette 42 tambours").etat(), "admis");
+    let reset = world.gateway.admin().post(&format!("/v1/accounts/{ONE_CAF}/reset-password")).send();
+    assert_eq!(reset.status, 200, "{}", reset.text());
+}
+
+#[test]
+fn a_stolen_password_is_refused_by_the_operators_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("pwned.txt");
+    // SHA-1 of Platane-2027, between two others, as Have I Been Pwned writes them.
+    let stolen = sha1(NEW);
+    let mut lines =
+        [format!("{stolen}:12"), format!("{}:3", "0".repeat(40)), format!("{}:1", "F".repeat(40))];
+    lines.sort();
+    std::fs::write(&list, lines.join("\r\n") + "\r\n").unwrap();
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("password", "breached_file", &format!("{:?}", list.display().to_string()));
+    });
+    let mut client = world.admitted();
+    let answer = change(&mut client, PASSWORD, NEW);
+    assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()));
+    assert_eq!(answer.json()["regles"], json!(["compromis"]));
+    assert_eq!(change(&mut client, PASSWORD, "Platane-2028").etat(), "admis");
+    // A list that breaks later bars nobody's way.
+    std::fs::write(&list, "broken").unwrap();
+    assert_eq!(change(&mut client, "Platane-2028", NEW).etat(), "admis");
+    assert!(world.gateway.logs().contains("breached_file"), "{}", world.gateway.logs());
+}
+
+fn sha1(text: &str) -> String {
+    use std::fmt::Write as _;
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    hash.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+on_each_store! {
+    fn the_next_sign_in_tells_of_those_that_failed(kind: Kind) {
+        let mut world = World::new(kind);
+        let first = sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD);
+        assert!(first.json().get("derniere_connexion").is_none(), "{}", first.text());
+        world.gateway.advance(60);
+        for _ in 0..3 {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, "Erable-2026");
+        }
+        let mut client = world.gateway.client();
+        let told = json!({"le": "2026-12-15T11:00:00Z", "echecs_depuis": 3});
+        assert_eq!(sign_in(&mut client, TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+        assert_eq!(client.post("/portail/caf").json(&json!({"caf": "921"})).send().json()["derniere_connexion"], told);
+        let page = client.get("/portail/connexion").page().send().text();
+        let said = "3 essais de connexion à votre compte ont échoué depuis votre connexion du 15 décembre 2026 à 12 h 00";
+        assert!(page.contains(said), "{page}");
+        // Those that a lock kept out are told of, too, and a day's silence forgets none.
+        for _ in 0..7 {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, "Erable-2026");
+        }
+        world.gateway.advance(3 * 86_400);
+        let told = json!({"le": "2026-12-15T11:01:00Z", "echecs_depuis": 7});
+        assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+        let told = json!({"le": "2026-12-18T11:01:00Z", "echecs_depuis": 0});
+        assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
+    }
+}
+
+#[test]
+fn a_flood_of_sign_ins_is_shed_and_yields_to_everybody() {
+    let world = World::new(Kind::Embedded);
+    let mut admitted = world.admitted();
+    let guesses: Vec<_> = (0..200)
+        .map(|number| {
+            let mut client = world.gateway.client();
+            std::thread::spawn(move || {
+                sign_in(&mut client, &format!("x{number}@flood.example"), "Erable-2026")
+            })
+        })
+        .collect();
+    assert_eq!(admitted.get("/").program().send().status, 200);
+    let (mut judged, mut shed) = (0, 0);
+    for answer in guesses.into_iter().map(|guess| guess.join().unwrap()) {
+        if answer.status == 401 {
+            judged += 1;
+        } else {
+            assert_eq!(answer.problem(), (503, "service-indisponible".to_owned()));
+            assert!(answer.header("retry-after").is_some());
+            shed += 1;
+        }
+    }
+    assert!(judged > 0 && shed > 0, "{judged} judged, {shed} shed");
+    // The 19th field (proc(5)); the name, in brackets, is the second.
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", world.gateway.pid())).unwrap();
+    let niceness = |stat: &str| stat.rsplit(')').next()?.split_whitespace().nth(16)?.parse::<i32>().ok();
+    let stats: Vec<String> = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default())
+        .collect();
+    let nice = |name: &str| -> Vec<i32> {
+        stats.iter().filter(|stat| stat.contains(name)).filter_map(|stat| niceness(stat)).collect()
+    };
+    let own = nice("(octroi-worker")[0];
+    let hashing = nice("(octroi-hash");
+    assert!(!hashing.is_empty() && hashing.iter().all(|niceness| *niceness > own), "{stats:?}");
+}

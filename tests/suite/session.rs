@@ -209,6 +209,23 @@ fn two_cookies_that_differ_are_refused() {
 }
 
 #[test]
+fn signing_in_again_in_a_browser_takes_its_own_sessions_place_and_no_others() {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("session", "max_per_account", "3");
+    });
+    let mut others = [world.admitted(), world.admitted()];
+    let mut client = world.admitted();
+    let former = client.clone();
+    for _ in 0..3 {
+        assert_eq!(sign_in(&mut client, ONE_CAF, PASSWORD).etat(), "admis");
+    }
+    assert!(is_dead(&mut former.clone()), "its cookie was shown");
+    assert!(others.iter_mut().all(|other| !is_dead(other)), "the other browsers keep theirs");
+    assert_eq!(sign_in(&mut client, ONE_CAF, "faux").code(), "identifiants-invalides");
+    assert!(!is_dead(&mut client), "a wrong password ends nothing");
+}
+
+#[test]
 fn the_oldest_session_of_an_account_makes_room() {
     let mut world = World::with(Kind::Embedded, |settings| {
         settings.set("session", "max_per_account", "3");

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::harness::client::{Response, read_response};
 use crate::harness::eventually;
+use crate::harness::gateway::Settings;
 use crate::harness::world::{Kind, ONE_CAF, PASSWORD, World};
 
 const CERTIFICATE: &str = include_str!("../../src/config/testdata/tls.crt");
@@ -32,12 +33,18 @@ pub struct Secured {
 }
 
 pub fn secured() -> Secured {
+    secured_with(|_| ())
+}
+
+/// The same, its configuration changed first.
+pub fn secured_with(change: impl FnOnce(&mut Settings)) -> Secured {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), CERTIFICATE, KEY);
     let file = |name: &str| format!("{:?}", folder.path().join(name).display().to_string());
     let (certificate, key) = (file("tls.crt"), file("tls.key"));
     let world = World::with(Kind::Embedded, |settings| {
         settings.set("server.tls", "certificate", &certificate).set("server.tls", "key", &key);
+        change(settings);
     });
     Secured { world, folder }
 }

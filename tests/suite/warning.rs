@@ -306,7 +306,7 @@ fn the_script_is_for_all_and_no_action() {
 fn the_portals_own_pages_have_it_once_signed_in() {
     let world = World::new(Kind::Embedded);
     let tag = "<script src=\"/portail/session.js\" defer data-inactivite=\"1800\"></script>";
-    assert!(!world.gateway.client().get("/portail/connexion").page().send().text().contains("<script"));
+    assert!(!world.gateway.client().get("/portail/connexion").page().send().text().contains("session.js"));
     let page = world.admitted().get("/portail/quitter").page().send();
     assert!(page.text().contains(tag), "{}", page.text());
     let policy = page.header("content-security-policy").unwrap();

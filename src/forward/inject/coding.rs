@@ -26,7 +26,8 @@ pub(super) enum Coder {
     Brotli(Box<CompressorWriter<Vec<u8>>>),
 }
 
-/// About as fast as bytes come off a network, for nine tenths of what the slow levels win on HTML.
+/// Of 568 kB of table rows in pieces of 16 KiB: gzip 4 leaves 11.4 % for 2.5 ms of CPU (6: 11.1 %, 3.5 ms), brotli 3
+/// leaves 10.6 % for 3.0 ms (5: 9.8 %, 10 ms).
 const GZIP_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
 /// A window of 256 KiB, which bounds what a page costs in memory.

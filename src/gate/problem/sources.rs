@@ -50,7 +50,7 @@ impl From<Cause> for Problem {
             Cause::NotGranted(caf) => Self::not_granted(caf),
             Cause::Unknown { caf, tries_left } => Self::unknown_establishment(&caf, tries_left),
             Cause::Barred { caf, retry_after } => Self::barred(&caf, retry_after),
-            Cause::Busy => Self::unavailable(SOON),
+            Cause::Busy | Cause::Unaudited(_) => Self::unavailable(SOON),
             Cause::Machine => {
                 tracing::error!("this machine gives no memory or no random bytes");
                 Self::unavailable(SOON)

@@ -1,82 +1,17 @@
-//! The pages: one template each, a small stylesheet, and one script that warns before
-//! the session ends, which nothing depends on. Every value is escaped by askama.
+//! The pages: one template each, a small stylesheet, and two scripts that nothing depends on: one warns before
+//! the session ends, one makes forms easier. Every value is escaped by askama.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod frame;
+mod site;
 
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use frame::{Complaint, Frame, Notice};
+pub(super) use site::SCRIPT;
+pub use site::Site;
 
 use super::{BodyError, Cause, french};
-use crate::domain::{LocalPath, PasswordRule};
-
-/// The stylesheet of all pages.
-pub(super) const STYLESHEET: &str = include_str!("../templates/style.css");
-
-/// What all pages share.
-#[derive(Debug)]
-pub struct Site {
-    /// Where the endpoints live.
-    pub prefix: String,
-    /// Where the stylesheet is; changes with its content, so that browsers may keep it.
-    pub stylesheet: String,
-    /// How long a session lives without action, in seconds: the warning tells it.
-    pub idle_s: u64,
-}
-
-impl Site {
-    pub(super) fn new(prefix: &str, idle: Duration) -> Self {
-        let hash = digest::digest(&digest::SHA256, STYLESHEET.as_bytes());
-        let version = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..6]);
-        let stylesheet = format!("{prefix}/style.css?v={version}");
-        Self { prefix: prefix.to_owned(), stylesheet, idle_s: idle.as_secs() }
-    }
-}
-
-/// What stands around a page's own matter.
-#[derive(Debug)]
-pub struct Frame {
-    /// What all pages share.
-    pub site: Arc<Site>,
-    /// Who is signed in.
-    pub who: Option<String>,
-    /// Where the person first wanted to go.
-    pub retour: Option<LocalPath>,
-    /// What went wrong with the form.
-    pub complaint: Option<Complaint>,
-}
-
-/// What went wrong, as the person reads it above the form.
-#[derive(Debug, Default)]
-pub struct Complaint {
-    /// In a few words.
-    pub title: String,
-    /// What happened and what to do.
-    pub detail: String,
-    /// The same, point by point.
-    pub points: Vec<String>,
-    /// The form's field that is wrong.
-    pub field: Option<&'static str>,
-    /// The request's id, to be read over the phone.
-    pub request_id: String,
-}
-
-impl Frame {
-    fn is_wrong(&self, field: &str) -> bool {
-        self.complaint.as_ref().and_then(|complaint| complaint.field) == Some(field)
-    }
-
-    /// Read by a screen reader with the field: its hint, and the error where there is one.
-    fn described_by(&self, field: &str) -> String {
-        if self.is_wrong(field) { format!("{field}-aide {field}-erreur") } else { format!("{field}-aide") }
-    }
-
-    fn error(&self) -> &str {
-        self.complaint.as_ref().map_or("", |complaint| complaint.title.as_str())
-    }
-}
+use crate::domain::PasswordRule;
 
 /// A page with a form.
 #[derive(Debug)]
@@ -123,8 +58,6 @@ pub struct HomePage {
     pub caf: String,
     /// Whether there are other Cafs.
     pub several: bool,
-    /// Days until the password falls due, where they are few.
-    pub days_left: Option<u32>,
 }
 
 /// Changing the password.
@@ -164,6 +97,8 @@ pub struct CafPage {
     pub cafs: Vec<(String, String)>,
     /// The code of the one where the person is.
     pub current: Option<String>,
+    /// The code of the one that is proposed: the last used.
+    pub chosen: Option<String>,
 }
 
 /// Typing the identifiant de communication.
@@ -322,8 +257,26 @@ impl ProblemPage {
 
 impl PasswordPage {
     fn remaining(&self) -> Option<String> {
-        (self.history > 0).then(|| french::plural(self.history as u64, "dernier"))
+        remaining(self.history)
     }
+}
+
+impl ResetPage {
+    fn remaining(&self) -> Option<String> {
+        remaining(self.history)
+    }
+}
+
+fn remaining(history: usize) -> Option<String> {
+    (history > 0).then(|| french::plural(history as u64, "dernier"))
+}
+
+/// Whether a contact is an electronic address and nothing else, to which a link can write.
+pub(super) fn is_address(contact: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    };
+    contact.split_once('@').is_some_and(|(local, host)| plain(local) && plain(host))
 }
 
 /// Writing to memory does not fail.

@@ -38,8 +38,8 @@ impl AccountStore for Memory {
         Ok(self.accounts.lock().expect("a lock").values().cloned().collect())
     }
 
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
-        let named = accounts.iter().map(|account| (account.identifiant.clone(), account.clone()));
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError> {
+        let named = new.iter().chain(changed).map(|account| (account.identifiant.clone(), account.clone()));
         self.accounts.lock().expect("a lock").extend(named);
         Ok(Added::All)
     }
@@ -87,8 +87,8 @@ impl EstablishmentStore for Memory {
         Ok((caf.as_str() == "751" && *identifiant == expected).then(|| known("751")))
     }
 
-    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
-        self.establishments.lock().expect("a lock").extend_from_slice(establishments);
+    async fn write(&self, new: &[Establishment], _gone: &[Establishment]) -> Result<(), StoreError> {
+        self.establishments.lock().expect("a lock").extend_from_slice(new);
         Ok(())
     }
 

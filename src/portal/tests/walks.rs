@@ -16,7 +16,9 @@ async fn one_caf_goes_straight_through() {
         "caf": {"code": "921", "nom": "Caf des Hauts-de-Seine"},
         "cafs": [{"code": "921", "nom": "Caf des Hauts-de-Seine"}],
         "session": {"expire_dans_s": 1800, "alerte_dans_s": 1500},
-        "mot_de_passe": {"expire_le": "2027-02-23T07:00:00Z", "jours_restants": 92},
+        "mot_de_passe": {
+            "expire_le": "2027-02-23T07:00:00Z", "jours_restants": 92, "expire_pendant_la_campagne": true,
+        },
         "volets": {
             "certificat-emploi": {"ouvert": false, "ouvre_le": "2026-12-01", "ferme_le": "2027-02-28"},
             "changement-activite": {"ouvert": true},
@@ -172,6 +174,24 @@ async fn signing_in_again_ends_the_former_session() {
     world.sign_in("deux@esat.example").await;
     assert!(!world.desk.sessions.end(&former).await.expect("a store"));
     assert_eq!(world.session().await.0.map(|now| now.stage().name()), Some("caf_a_choisir"));
+}
+
+#[tokio::test]
+async fn a_session_does_not_outlive_the_password_that_opened_it_whoever_forgot_to_end_it() {
+    let world = World::new().await;
+    let name = "une@esat.example".parse().expect("a name");
+    // As a gateway leaves things that is killed between a change and the end of the account's sessions.
+    for action in ["reset", "suspend", "delete"] {
+        world.sign_in("une@esat.example").await;
+        world.clock.advance(Duration::from_secs(1));
+        match action {
+            "reset" => drop(world.desk.accounts.reset_password(&name).await.expect("reset")),
+            "suspend" => drop(world.desk.accounts.suspend(&name).await.expect("suspended")),
+            _ => world.desk.accounts.delete(&name).await.expect("deleted"),
+        }
+        assert!(world.session().await.1, "{action}: it opens nothing");
+        world.restore("une@esat.example").await;
+    }
 }
 
 #[tokio::test]

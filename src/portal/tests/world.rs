@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) portal: Portal,
     pub(crate) desk: Arc<Desk>,
     pub(crate) clock: Clock,
+    hasher: Arc<Hasher>,
     cookie: Mutex<Option<String>>,
 }
 
@@ -72,7 +73,9 @@ impl World {
         accounts.enrol(people(&hash)).await.expect("enrolled");
         store.put(&[known("921")]).await.expect("put");
         let cache = Arc::new(SessionCache::new(16));
-        let sessions = Sessions::new(Arc::clone(&store) as _, cache, clock.clone(), session_policy());
+        let accounts_of = Arc::clone(&store) as _;
+        let sessions =
+            Sessions::new(Arc::clone(&store) as _, accounts_of, cache, clock.clone(), session_policy());
         let desk = Arc::new(Desk {
             accounts,
             sessions: Arc::new(sessions),
@@ -91,12 +94,13 @@ impl World {
                 Arc::clone(&store) as _,
             )),
             sessions: Arc::clone(&desk.sessions),
-            post: None,
-            background: tokio::runtime::Handle::current(),
+            outbox: crate::store::embedded::Embedded::in_memory().expect("a store"),
+            office: None,
+            clock: clock.clone(),
         });
         let parking = Arc::new(Parking::new(Arc::clone(&store) as _, Arc::clone(&store) as _, clock.clone()));
         let portal = Portal::new(&config, Arc::clone(&desk), lost, parking, signer, calendar, clock.clone());
-        Self { portal, desk, clock, cookie: Mutex::default() }
+        Self { portal, desk, clock, hasher, cookie: Mutex::default() }
     }
 
     /// As a program would.
@@ -130,6 +134,13 @@ impl World {
         answer.json()
     }
 
+    /// An account as it was at the beginning.
+    pub(super) async fn restore(&self, identifiant: &str) {
+        let hash = self.hasher.hash(PASSWORD.into()).await.expect("a hash");
+        let own = people(&hash).into_iter().filter(|new| new.identifiant.as_str() == identifiant);
+        self.desk.accounts.enrol(own.collect()).await.expect("enrolled");
+    }
+
     pub(crate) async fn session(&self) -> (Option<Arc<Session>>, bool) {
         let Some(cookie) = self.cookie.lock().expect("a lock").clone() else { return (None, false) };
         let mut headers = http::HeaderMap::new();
@@ -147,7 +158,14 @@ impl World {
         let Route::Action(action) = self.portal.route(&path) else { panic!("{path:?} is no action") };
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
-        let visit = Visit { session, shown_dead, parked: None, place: "192.0.2.1".to_owned(), rendering };
+        let visit = Visit {
+            session,
+            shown_dead,
+            parked: None,
+            place: "192.0.2.1".to_owned(),
+            request: "id".to_owned(),
+            rendering,
+        };
         let response = match self.portal.answer(action, &visit, request).await {
             Ok(response) => response,
             Err(refusal) => Problem::from(refusal).respond(rendering, "req-1", &self.portal),
@@ -194,7 +212,9 @@ fn people(hash: &PasswordHash) -> Vec<NewAccount> {
 fn account_policy() -> account::Policy {
     account::Policy {
         max_age: Duration::from_hours(92 * 24),
+        provisional_max_age: Duration::from_hours(30 * 24),
         rules: PasswordRules { min_length: 8 },
+        strength: Arc::default(),
         history: 5,
         max_failures: 3,
         lockout: Duration::from_mins(15),
@@ -237,7 +257,12 @@ fn config(pages: Pages) -> Config {
             workers: 1,
             drain_timeout: second,
         },
-        portal: config::Portal { pages, prefix: "/portail".to_owned(), inject: true },
+        portal: config::Portal {
+            pages,
+            prefix: "/portail".to_owned(),
+            inject: true,
+            theme: config::Theme::default(),
+        },
         admin: config::Admin {
             listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
             tokens_file: None,
@@ -252,7 +277,14 @@ fn config(pages: Pages) -> Config {
             passive_paths: Vec::new(),
             max_per_account: 5,
         },
-        password: config::Password { max_age: Duration::from_hours(92 * 24), min_length: 8, history: 5 },
+        password: config::Password {
+            max_age: Duration::from_hours(92 * 24),
+            provisional_max_age: Duration::from_hours(30 * 24),
+            min_length: 8,
+            history: 5,
+            min_strength: 1,
+            breached_file: None,
+        },
         login: config::Login {
             max_failures: 3,
             lockout: Duration::from_mins(15),
@@ -271,6 +303,7 @@ fn config(pages: Pages) -> Config {
             idle_timeout: second,
             keep_alive: second,
         },
+        audit: config::Audit { path: None, max_size: 1, on_failure: config::AuditFailure::Refuse },
         log: config::Log { level: "info".to_owned(), format: config::LogFormat::Auto },
         mail: None,
         rehearsal: None,

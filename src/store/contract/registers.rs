@@ -56,6 +56,39 @@ pub(in crate::store) async fn of_many_who_replace_one_wins(store: Tested) {
     assert_eq!(wins, 1);
 }
 
+pub(in crate::store) async fn accounts_are_added_and_replaced_together_or_not_at_all(store: Tested) {
+    let accounts: &dyn AccountStore = &*store;
+    let (a, b, c) = (account("a@esat.example"), account("b@esat.example"), account("c@esat.example"));
+    accounts.add(&[a.clone(), b.clone()]).await.expect("added");
+    let (a, b) = (Account { nom: "a".to_owned(), ..a }, Account { nom: "b".to_owned(), ..b });
+    let write =
+        async |new: &[Account], changed: &[Account]| accounts.write(new, changed).await.expect("an answer");
+    assert_eq!(write(std::slice::from_ref(&c), &[a.clone(), b.clone()]).await, Added::All);
+    let (a1, b1) = (Account { revision: 1, ..a.clone() }, Account { revision: 1, ..b });
+    assert_eq!(accounts.list().await.expect("a list"), [a1.clone(), b1.clone(), c.clone()]);
+    let d = account("d@esat.example");
+    let stale = Added::Stale(vec![a.identifiant.clone()]);
+    assert_eq!(write(std::slice::from_ref(&d), &[b1.clone(), a.clone()]).await, stale);
+    let removed = Added::Stale(vec![d.identifiant.clone()]);
+    assert_eq!(write(&[], &[b1.clone(), d.clone()]).await, removed);
+    let taken = Added::Taken(vec![c.identifiant.clone()]);
+    assert_eq!(write(&[d, c.clone()], &[b1.clone(), a]).await, taken);
+    assert_eq!(accounts.list().await.expect("a list"), [a1.clone(), b1, c], "nothing was written");
+    assert_eq!(
+        write(std::slice::from_ref(&a1), std::slice::from_ref(&a1)).await,
+        Added::Taken(vec![a1.identifiant])
+    );
+}
+
+pub(in crate::store) async fn many_rows_are_written_and_listed(store: Tested) {
+    let many: Vec<Account> = (0..2_500).map(|n| account(&format!("u{n:04}@esat.example"))).collect();
+    assert_eq!(store.add(&many).await.expect("an answer"), Added::All);
+    assert_eq!(AccountStore::list(&*store).await.expect("a list"), many);
+    assert_eq!(AccountStore::write(&*store, &[], &many).await.expect("an answer"), Added::All);
+    let stored = AccountStore::find(&*store, &many[1_234].identifiant).await.expect("an answer");
+    assert_eq!(stored.map(|account| account.revision), Some(1));
+}
+
 pub(in crate::store) async fn an_account_is_removed_once(store: Tested) {
     let accounts: &dyn AccountStore = &*store;
     let gone = account("a@esat.example");
@@ -98,6 +131,21 @@ pub(in crate::store) async fn an_establishment_takes_the_place_of_all_it_meets(s
     let a1 = "A1".parse().expect("an identifiant");
     assert_eq!(establishments.by_communication(caf, &a1).await.expect("an answer"), None);
     assert_eq!(establishments.list().await.expect("a list"), [old[2].clone(), new]);
+}
+
+pub(in crate::store) async fn establishments_that_are_gone_leave_room_for_new_ones(store: Tested) {
+    let establishments: &dyn EstablishmentStore = &*store;
+    let both = known("921", Some(siret(1)), Some("A1"), "both");
+    let other = known("921", Some(siret(2)), None, "other");
+    establishments.put(&[both.clone(), other.clone()]).await.expect("put");
+    let new = known("921", None, Some("A1"), "new");
+    establishments
+        .write(std::slice::from_ref(&new), &[both, known("751", None, Some("A1"), "none")])
+        .await
+        .expect("written");
+    assert_eq!(establishments.list().await.expect("a list"), [new.clone(), other.clone()]);
+    establishments.write(&[], &[new, other]).await.expect("written");
+    assert_eq!(establishments.list().await.expect("a list"), []);
 }
 
 pub(in crate::store) async fn establishments_are_listed_once_in_order(store: Tested) {

@@ -35,16 +35,21 @@ impl AccountStore for Embedded {
         .await
     }
 
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
-        let doubles = doubles(accounts);
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError> {
+        let doubles = doubles(new.iter().chain(changed));
         if !doubles.is_empty() {
             return Ok(Added::Taken(doubles));
         }
-        let new: Vec<_> = accounts
-            .iter()
-            .map(|account| Ok((account.identifiant.clone(), encode(account)?)))
-            .collect::<Result<_, StoreError>>()?;
-        self.write(move |transaction| add(transaction, &new)).await
+        let mut rows = Vec::with_capacity(new.len() + changed.len());
+        for account in new {
+            rows.push(Row { name: account.identifiant.clone(), read: None, json: encode(account)? });
+        }
+        for account in changed {
+            let next = Account { revision: account.revision.saturating_add(1), ..account.clone() };
+            let read = Some(account.revision);
+            rows.push(Row { name: next.identifiant.clone(), read, json: encode(&next)? });
+        }
+        self.write(move |transaction| write(transaction, &rows)).await
     }
 
     async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
@@ -68,18 +73,39 @@ fn account(json: &[u8]) -> Result<Account, StoreError> {
     decode("an account", json)
 }
 
-fn add(transaction: &WriteTransaction, new: &[(Identifiant, Vec<u8>)]) -> Result<Added, Failure> {
+/// An account to be written; `read` is the revision of the one whose place it takes.
+struct Row {
+    name: Identifiant,
+    read: Option<u64>,
+    json: Vec<u8>,
+}
+
+fn write(transaction: &WriteTransaction, rows: &[Row]) -> Result<Added, Failure> {
     let mut table = transaction.open_table(ACCOUNTS)?;
-    let mut taken = Vec::new();
-    for (name, _) in new {
-        if table.get(name.as_str())?.is_some() {
-            taken.push(name.clone());
+    let (mut taken, mut stale) = (Vec::new(), Vec::new());
+    for Row { name, read, .. } in rows {
+        let stored = table.get(name.as_str())?;
+        match read {
+            None if stored.is_some() => taken.push(name.clone()),
+            None => {}
+            Some(read) => {
+                let stored = stored.map(|json| account(json.value())).transpose()?;
+                if stored.is_none_or(|stored| stored.revision != *read) {
+                    stale.push(name.clone());
+                }
+            }
         }
     }
     if !taken.is_empty() {
         return Ok(Added::Taken(taken));
     }
-    for (name, json) in new {
+    if !stale.is_empty() {
+        return Ok(Added::Stale(stale));
+    }
+    // In the table's own order, each place is found beside the one before.
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    for Row { name, json, .. } in rows {
         table.insert(name.as_str(), json.as_slice())?;
     }
     Ok(Added::All)

@@ -1,7 +1,7 @@
 //! Establishments, each under every name that its Caf has for it.
 
 use async_trait::async_trait;
-use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableTable as _, Table, TableDefinition, WriteTransaction};
 
 use super::{Embedded, Failure};
 use crate::domain::{CafCode, IdentifiantCommunication, Siret, StoreError};
@@ -30,13 +30,16 @@ impl EstablishmentStore for Embedded {
         self.establishment(names::by_communication(caf, identifiant)).await
     }
 
-    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
-        let new: Vec<_> = establishments
+    async fn write(&self, new: &[Establishment], gone: &[Establishment]) -> Result<(), StoreError> {
+        let gone: Vec<_> = gone.iter().map(names::entries).collect();
+        let new: Vec<_> = new
             .iter()
             .map(|known| Ok((names::entries(known), encode(known)?)))
             .collect::<Result<_, StoreError>>()?;
         self.write(move |transaction| {
-            new.iter().try_for_each(|(entries, json)| put(transaction, entries, json))
+            let mut table = transaction.open_table(ESTABLISHMENTS)?;
+            gone.iter().try_for_each(|entries| remove(&mut table, entries))?;
+            new.iter().try_for_each(|(entries, json)| put(&mut table, entries, json))
         })
         .await
     }
@@ -66,8 +69,7 @@ fn establishment(json: &[u8]) -> Result<Establishment, StoreError> {
     decode("an establishment", json)
 }
 
-fn put(transaction: &WriteTransaction, entries: &[Option<String>; 2], json: &[u8]) -> Result<(), Failure> {
-    let mut table = transaction.open_table(ESTABLISHMENTS)?;
+fn remove(table: &mut Table<'_, &str, &[u8]>, entries: &[Option<String>; 2]) -> Result<(), Failure> {
     for entry in entries.iter().flatten() {
         // What cannot be read gives way as well, to be healed by an import.
         let former = table.remove(entry.as_str())?.and_then(|json| establishment(json.value()).ok());
@@ -75,6 +77,15 @@ fn put(transaction: &WriteTransaction, entries: &[Option<String>; 2], json: &[u8
             table.remove(other.as_str())?;
         }
     }
+    Ok(())
+}
+
+fn put(
+    table: &mut Table<'_, &str, &[u8]>,
+    entries: &[Option<String>; 2],
+    json: &[u8],
+) -> Result<(), Failure> {
+    remove(table, entries)?;
     for entry in entries.iter().flatten() {
         table.insert(entry.as_str(), json)?;
     }

@@ -11,6 +11,7 @@ mod accounts;
 mod counters;
 mod establishments;
 mod keys;
+mod outbox;
 mod parking;
 mod recoveries;
 mod sessions;
@@ -152,6 +153,7 @@ fn make_tables(database: &Database) -> Result<(), Failure> {
     sessions::make_tables(&transaction)?;
     counters::make_table(&transaction)?;
     keys::make_table(&transaction)?;
+    outbox::make_table(&transaction)?;
     parking::make_table(&transaction)?;
     recoveries::make_table(&transaction)?;
     transaction.commit()?;

@@ -81,7 +81,13 @@ impl SessionStore for Embedded {
         self.read(move |snapshot| {
             let mut sessions = Vec::new();
             for id in ids(snapshot, account.as_str())? {
-                sessions.extend(kept(snapshot, id)?);
+                match kept(snapshot, id) {
+                    Ok(kept) => sessions.extend(kept),
+                    Err(Failure::Record(error)) => {
+                        tracing::warn!(%error, session = ?id, "a session is left out of a list");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok(sessions)
         })
@@ -134,11 +140,12 @@ fn kept(snapshot: &ReadTransaction, id: SessionId) -> Result<Option<Kept>, Failu
 fn ids(snapshot: &ReadTransaction, account: &str) -> Result<Vec<SessionId>, Failure> {
     let index = snapshot.open_table(INDEX)?;
     let all = (account, i64::MIN, 0)..=(account, i64::MAX, u64::MAX);
-    index.range(all)?.map(|row| Ok(session_id(row?.1.value())?)).collect()
-}
-
-fn session_id(text: &str) -> Result<SessionId, StoreError> {
-    SessionId::parse(text).ok_or_else(|| StoreError::Corrupt("a session's name is none".to_owned()))
+    // What is no name leads to no session.
+    index
+        .range(all)?
+        .filter_map(|row| row.map(|row| SessionId::parse(row.1.value())).transpose())
+        .map(|id| Ok(id?))
+        .collect()
 }
 
 /// Account and name of the sessions that ended at `limit` or before.

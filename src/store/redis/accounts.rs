@@ -1,6 +1,6 @@
 //! Accounts: one hash, by name.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 
@@ -20,33 +20,36 @@ impl AccountStore for Redis {
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        let mut command = ::redis::cmd("HGETALL");
-        command.arg(self.layout.accounts());
-        let stored: HashMap<Vec<u8>, Vec<u8>> = self.query(&command).await?;
+        let stored = self.all(&self.layout.accounts()).await?;
         let mut accounts = stored.values().map(|json| account(json)).collect::<Result<Vec<_>, _>>()?;
         accounts.sort_by(|one, other| one.identifiant.cmp(&other.identifiant));
         Ok(accounts)
     }
 
-    async fn add(&self, accounts: &[Account]) -> Result<Added, StoreError> {
-        let doubles = doubles(accounts);
+    async fn write(&self, new: &[Account], changed: &[Account]) -> Result<Added, StoreError> {
+        let doubles = doubles(new.iter().chain(changed));
         if !doubles.is_empty() {
             return Ok(Added::Taken(doubles));
         }
-        let records = accounts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let named = accounts.iter().zip(&records);
-        let arguments: Vec<&[u8]> = named
-            .flat_map(|(account, record)| [account.identifiant.as_str().as_bytes(), record.as_slice()])
-            .collect();
-        let taken: Vec<String> = self.run(&SCRIPTS.add, &self.layout.accounts(), &arguments).await?;
-        if taken.is_empty() {
-            return Ok(Added::All);
+        let mut rows = Vec::with_capacity((new.len() + changed.len()) * 3);
+        for account in new {
+            rows.extend([name(account), Vec::new(), encode(account)?]);
         }
-        let taken = accounts
-            .iter()
-            .map(|account| &account.identifiant)
-            .filter(|name| taken.iter().any(|taken| taken == name.as_str()));
-        Ok(Added::Taken(taken.cloned().collect()))
+        for account in changed {
+            let next = Account { revision: account.revision.saturating_add(1), ..account.clone() };
+            rows.extend([name(account), account.revision.to_string().into_bytes(), encode(&next)?]);
+        }
+        let (taken, stale): (HashSet<String>, HashSet<String>) =
+            self.run_staged(&SCRIPTS.write, &self.layout.accounts(), &rows).await?;
+        let among = |accounts: &[Account], names: &HashSet<String>| {
+            let names = accounts.iter().filter(|account| names.contains(account.identifiant.as_str()));
+            names.map(|account| account.identifiant.clone()).collect()
+        };
+        Ok(match (taken.is_empty(), stale.is_empty()) {
+            (true, true) => Added::All,
+            (false, _) => Added::Taken(among(new, &taken)),
+            (true, false) => Added::Stale(among(changed, &stale)),
+        })
     }
 
     async fn replace(&self, account: &Account) -> Result<bool, StoreError> {
@@ -61,6 +64,10 @@ impl AccountStore for Redis {
         command.arg(self.layout.accounts()).arg(identifiant.as_str());
         self.change(&command).await
     }
+}
+
+fn name(account: &Account) -> Vec<u8> {
+    account.identifiant.as_str().as_bytes().to_vec()
 }
 
 fn account(json: &[u8]) -> Result<Account, StoreError> {

@@ -1,7 +1,5 @@
 //! Establishments: one hash, each under every name that its Caf has for it.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 
 use super::{Redis, SCRIPTS};
@@ -24,20 +22,22 @@ impl EstablishmentStore for Redis {
         self.establishment(&names::by_communication(caf, identifiant)).await
     }
 
-    async fn put(&self, establishments: &[Establishment]) -> Result<(), StoreError> {
-        let mut arguments = Vec::with_capacity(establishments.len() * 3);
-        for known in establishments {
-            arguments.extend(names::entries(known).map(|entry| entry.unwrap_or_default().into_bytes()));
-            arguments.push(encode(known)?);
+    async fn write(&self, new: &[Establishment], gone: &[Establishment]) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity((new.len() + gone.len()) * 3);
+        let entries = |known| names::entries(known).map(|entry| entry.unwrap_or_default().into_bytes());
+        for known in gone {
+            rows.extend(entries(known));
+            rows.push(Vec::new());
         }
-        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-        self.run(&SCRIPTS.put, &self.layout.establishments(), &arguments).await
+        for known in new {
+            rows.extend(entries(known));
+            rows.push(encode(known)?);
+        }
+        self.run_staged(&SCRIPTS.put, &self.layout.establishments(), &rows).await
     }
 
     async fn list(&self) -> Result<Vec<Establishment>, StoreError> {
-        let mut command = ::redis::cmd("HGETALL");
-        command.arg(self.layout.establishments());
-        let stored: HashMap<Vec<u8>, Vec<u8>> = self.query(&command).await?;
+        let stored = self.all(&self.layout.establishments()).await?;
         let met = stored.values().map(|json| establishment(json)).collect::<Result<_, _>>()?;
         Ok(names::in_order(met))
     }

@@ -54,6 +54,11 @@ impl Layout {
         format!("{}:recovery:{}", self.prefix, id.to_text())
     }
 
+    /// Letters that wait.
+    pub(super) fn outbox(&self) -> String {
+        format!("{}:outbox", self.prefix)
+    }
+
     pub(super) fn parked(&self, id: &TokenHash) -> String {
         format!("{}:parked:{}", self.prefix, id.to_text())
     }

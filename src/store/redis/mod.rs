@@ -5,7 +5,7 @@
 //! answers on it, and dials again for ever when it breaks. Without a connection every operation fails at
 //! once; with one that went silent, within [`PATIENCE`].
 //!
-//! Each command, script or pipeline stage touches one key:
+//! Each command, script or pipeline stage touches one key, save the scripts that take many rows (`staged`):
 //!
 //! | key | type | holds |
 //! |---|---|---|
@@ -15,7 +15,9 @@
 //! | `octroi:action:ID` | string | its last action, in ms; expires |
 //! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
 //! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
+//! | `octroi:outbox` | sorted set | errands, by the instant at which they are due |
 //! | `octroi:signing-keys` | list | keys, the oldest first |
+//! | `{octroi:accounts}:staged:ID` and its like | list | rows on their way in; expires |
 //!
 //! Expiry by Redis only cleans: what has ended is judged by the reader, on instants that are in the values.
 
@@ -26,11 +28,14 @@ mod fault;
 mod keys;
 mod layout;
 mod link;
+mod outbox;
 mod parking;
 mod recoveries;
 mod sessions;
+mod staged;
 mod voucher;
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -47,6 +52,9 @@ use link::Link;
 
 /// The longest that an operation may take.
 pub const PATIENCE: Duration = Duration::from_millis(800);
+
+/// Entries of a hash that are read in one go.
+const PAGE: usize = 500;
 
 /// A store on a Redis server.
 pub struct Redis {
@@ -103,6 +111,21 @@ impl Redis {
         self.link.once(|mut line| async move { pipeline.query_async(&mut line).await }).await
     }
 
+    /// All that a hash holds, read page by page: its whole in one answer would hold up everybody else's.
+    async fn all(&self, key: &str) -> Result<HashMap<Vec<u8>, Vec<u8>>, StoreError> {
+        let (mut all, mut cursor) = (HashMap::new(), 0_u64);
+        loop {
+            let mut page = ::redis::cmd("HSCAN");
+            page.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
+            let (next, entries): (u64, HashMap<Vec<u8>, Vec<u8>>) = self.query(&page).await?;
+            all.extend(entries);
+            if next == 0 {
+                return Ok(all);
+            }
+            cursor = next;
+        }
+    }
+
     /// Runs a script that changes one key, once.
     async fn run<T: FromRedisValue + Send>(
         &self,
@@ -150,10 +173,13 @@ struct Scripts {
     touch: Script,
     attempt: Script,
     take_back: Script,
-    add: Script,
+    write: Script,
     replace: Script,
     put: Script,
     add_key: Script,
+    post: Script,
+    claim: Script,
+    settle: Script,
 }
 
 static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
@@ -161,16 +187,20 @@ static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     touch: Script::new(include_str!("lua/touch.lua")),
     attempt: Script::new(include_str!("lua/attempt.lua")),
     take_back: Script::new(include_str!("lua/take_back.lua")),
-    add: Script::new(include_str!("lua/add.lua")),
+    write: Script::new(include_str!("lua/write.lua")),
     replace: Script::new(include_str!("lua/replace.lua")),
     put: Script::new(include_str!("lua/put.lua")),
     add_key: Script::new(include_str!("lua/add_key.lua")),
+    post: Script::new(include_str!("lua/post.lua")),
+    claim: Script::new(include_str!("lua/claim.lua")),
+    settle: Script::new(include_str!("lua/settle.lua")),
 });
 
 impl Scripts {
-    fn all(&self) -> [&Script; 8] {
-        let Self { index, touch, attempt, take_back, add, replace, put, add_key } = self;
-        [index, touch, attempt, take_back, add, replace, put, add_key]
+    fn all(&self) -> [&Script; 11] {
+        let Self { index, touch, attempt, take_back, write, replace, put, add_key, post, claim, settle } =
+            self;
+        [index, touch, attempt, take_back, write, replace, put, add_key, post, claim, settle]
     }
 }
 

@@ -75,9 +75,10 @@ impl SessionStore for Redis {
         let ids: Vec<_> = ids.into_iter().flatten().collect();
         let mut sessions = Vec::with_capacity(ids.len());
         for (id, halves) in ids.iter().zip(self.all_halves(&ids).await?) {
-            match session(halves)? {
-                Some((record, last)) => sessions.push((*id, record, last)),
-                None => dead.push(Err(id.to_text())),
+            match session(halves) {
+                Ok(Some((record, last))) => sessions.push((*id, record, last)),
+                Ok(None) => dead.push(Err(id.to_text())),
+                Err(error) => tracing::warn!(%error, session = ?id, "a session is left out of a list"),
             }
         }
         let dead: Vec<_> = dead.into_iter().filter_map(Result::err).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
-use fantoccini::wd::Capabilities;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -114,6 +114,21 @@ impl Browser {
         self.window.perform_actions(KeyActions::new("keys".to_owned()).then(down).then(up)).await.unwrap();
     }
 
+    /// Makes pages as wide as a device of so many CSS pixels, and as high as all that is on them.
+    pub async fn resize(&self, width: u64) {
+        let device =
+            |height: u64| json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.emulate("Emulation.setDeviceMetricsOverride", device(700)).await;
+        let high = self.window.execute("return document.documentElement.scrollHeight", Vec::new()).await;
+        let high = high.unwrap().as_u64().unwrap().clamp(700, 4_000);
+        self.emulate("Emulation.setDeviceMetricsOverride", device(high)).await;
+    }
+
+    /// Gives Chromium an order that WebDriver has no word for.
+    pub async fn emulate(&self, order: &str, parameters: Value) {
+        self.window.issue_cmd(Order(json!({"cmd": order, "params": parameters}))).await.unwrap();
+    }
+
     /// Keeps what is seen in the folder that `OCTROI_TEST_PICTURES` names, if it does.
     pub async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("OCTROI_TEST_PICTURES") {
@@ -136,6 +151,20 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+    }
+}
+
+/// An order in the developer tools' own tongue, as chromedriver takes it.
+#[derive(Debug)]
+struct Order(Value);
+
+impl WebDriverCompatibleCommand for Order {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.to_string()))
     }
 }
 

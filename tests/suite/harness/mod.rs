@@ -4,6 +4,7 @@ pub mod backend;
 pub mod browser;
 pub mod client;
 pub mod gateway;
+pub mod mail;
 pub mod redis;
 pub mod world;
 

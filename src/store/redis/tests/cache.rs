@@ -8,10 +8,11 @@ use tokio::time::{Instant, sleep};
 
 use super::server::Server;
 use super::{Redis, SECOND, until};
+use crate::account::{Account, AccountStore, Status};
 use crate::domain::{Clock, StoreError};
 use crate::session::{Found, Policy, Record, Session, SessionCache, SessionStore, Sessions, Token};
 use crate::store::Upkeep as _;
-use crate::store::contract::{at, new_id, record};
+use crate::store::contract::{account, at, new_id, record};
 
 /// A replica: its store, and its sessions through their cache.
 struct Replica {
@@ -29,8 +30,20 @@ async fn replica(server: &Server) -> Replica {
         absolute_timeout: Duration::from_hours(12),
         max_per_account: 3,
     };
-    let sessions = Sessions::new(Arc::clone(&store) as _, cache, clock.clone(), policy);
+    add_owner(&store).await;
+    let accounts = Arc::clone(&store) as _;
+    let sessions = Sessions::new(Arc::clone(&store) as _, accounts, cache, clock.clone(), policy);
     Replica { store, sessions, clock }
+}
+
+/// Sessions belong to an account that is there, with the password that opened them.
+async fn add_owner(store: &Redis) {
+    let owner = Account {
+        status: Status::Active,
+        password_changed_at: "2026-11-23T09:00:00Z".parse().expect("an instant"),
+        ..account("a@esat.example")
+    };
+    AccountStore::add(store, &[owner]).await.expect("there, or there already");
 }
 
 impl Replica {
@@ -142,6 +155,7 @@ async fn a_flush_empties_the_cache() {
     server.client().await.flushall().await.expect("flushed");
     let heard = until("the flush is heard", || async { here.live(&token).await.is_none() }).await;
     assert!(heard < SECOND, "{heard:?}");
+    add_owner(&here.store).await;
     let next = here.open().await;
     here.cached(&next).await;
 }
