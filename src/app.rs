@@ -3,6 +3,8 @@
 //! Requests are served by the workers' own threads. What is no request's work (password hashing, store
 //! upkeep, the admin API, the demonstration) runs on one background runtime.
 
+mod proofs;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
 use crate::telemetry::audit::{self, Audit, OnFailure};
+use proofs::Proofs;
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,9 @@ pub enum StartError {
     /// argon2 cannot get its memory.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// The tokens of the admin API cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] admin::TokensError),
     /// The system refuses a thread, a socket or a signal handler.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -337,6 +343,7 @@ fn start_admin(
     clock: &Clock,
     services: &Services,
 ) -> Result<AdminTask, StartError> {
+    let proofs = Proofs::load(&config.admin)?;
     let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
     let address = listener.address();
     let router = admin::router(admin::State {
@@ -346,13 +353,17 @@ fn start_admin(
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+        authority: Arc::new(proofs.authority(&config.admin)),
+        author: admin::Author::local(None),
     });
+    let reception = proofs.reception(&config.admin);
+    background.spawn(proofs.watch());
     let (stop, stopped) = oneshot::channel();
     let task = background.spawn(async move {
         let until = async {
             let _ = stopped.await;
         };
-        if let Err(error) = admin::serve(listener, router, until).await {
+        if let Err(error) = admin::serve(listener, router, reception, until).await {
             tracing::error!(%error, "the admin listener failed");
         }
     });

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::scope::Reach as _;
 use super::{AccountQuery, AccountView, AccountsPage, BadRow, Problem, State, answer};
 use crate::account::{Account, EnrolError, NewAccount, UpdateError};
 use crate::domain::Identifiant;
@@ -20,7 +21,8 @@ pub(super) async fn list(state: &State, query: &AccountQuery) -> Result<Response
     }
     let mut accounts = state.registry.accounts.list().await?;
     accounts.retain(|account| {
-        query.caf.is_none_or(|caf| account.cafs.contains(&caf))
+        state.author.role.sees(account)
+            && query.caf.is_none_or(|caf| account.cafs.contains(&caf))
             && query.status.is_none_or(|status| account.status == status)
     });
     let total = accounts.len();

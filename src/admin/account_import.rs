@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::import::{self, Column, Fault, Fields, Import, Kind, Row, Stage, Step, Teller};
 use super::{
     BadRow, Difference, DifferenceIs, FieldDifference, GoneAre, ImportDone, Problem, Provisional, State,
-    answer,
+    answer, scope,
 };
 use crate::account::{AccountRow, EnrolError, Enrolled, FieldChange, PasswordHash, Plan};
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -35,12 +35,20 @@ pub(super) async fn run(state: &State, file: Import, tell: &Teller) -> Result<Re
     let rows = import::read(file.rows, file.format, COLUMNS, parse).await?;
     let mut bad = rows.bad;
     bad.extend(doubles(&rows.good));
+    let foreign = scope::foreign_accounts(state).await?;
+    bad.extend(
+        rows.good
+            .iter()
+            .filter(|row| foreign.contains(&row.value.identifiant))
+            .map(|row| import::bad(row.line, "identifiant", "another Caf manages this account".to_owned())),
+    );
     import::refuse(bad)?;
     let lines: HashMap<Identifiant, u64> =
         rows.good.iter().map(|row| (row.value.identifiant.clone(), row.line)).collect();
     let rows_of: Vec<AccountRow> = rows.good.into_iter().map(|row| row.value).collect();
     tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: rows_of.len() });
-    let plan = state.registry.accounts.plan(rows_of, file.gone).await?;
+    let mut plan = state.registry.accounts.plan(rows_of, file.gone).await?;
+    plan.gone.retain(|name| !foreign.contains(name));
     let mut done = foreseen(&plan, file.gone, rows.read_as);
     if file.dry_run {
         done.differences = differences(&plan);

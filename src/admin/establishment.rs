@@ -21,8 +21,14 @@ pub(super) static COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn list(state: &State) -> Result<Response, Problem> {
-    let establishments = state.registry.establishments.list().await?;
-    Ok(answer::ok(EstablishmentsList { establishments }))
+    Ok(answer::ok(EstablishmentsList { establishments: seen(state).await? }))
+}
+
+/// Those of the Cafs that the author looks after.
+pub(super) async fn seen(state: &State) -> Result<Vec<Establishment>, Problem> {
+    let mut establishments = state.registry.establishments.list().await?;
+    establishments.retain(|one| state.author.role.covers(one.caf));
+    Ok(establishments)
 }
 
 pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result<Response, Problem> {
@@ -33,7 +39,7 @@ pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result
     import::refuse(bad)?;
     let new: Vec<Establishment> = rows.good.into_iter().map(|row| row.value).collect();
     tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: new.len() });
-    let plan = Plan::new(&new, state.registry.establishments.list().await?);
+    let plan = Plan::new(&new, seen(state).await?);
     let gone_are = if file.gone { GoneAre::Deleted } else { GoneAre::Kept };
     let mut done = plan.foreseen(gone_are, rows.read_as);
     if file.dry_run {

@@ -50,7 +50,7 @@ pub(super) async fn accounts(state: &State, format: ExportFormat) -> Result<Resp
 }
 
 pub(super) async fn establishments(state: &State, format: ExportFormat) -> Result<Response, Problem> {
-    let known = state.registry.establishments.list().await?;
+    let known = establishment::seen(state).await?;
     Ok(match format {
         ExportFormat::Jsonl => streamed("establishments", format, None, known, |one| json(&one)),
         ExportFormat::Csv => {

@@ -210,6 +210,8 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         rehearsal: true,
         ready: Arc::new(Vec::new),
         known_cafs: known.collect(),
+        authority: Arc::new(super::Authority::new(None, None)),
+        author: super::Author::local(None),
     };
     (state, memory)
 }

@@ -11,9 +11,15 @@ use http::{HeaderValue, StatusCode};
 
 use super::Problem;
 
-/// How a request came in; TCP where nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Transport {
+    /// A loopback port, which any page in a browser of this machine can send requests to.
+    #[default]
+    Loopback,
+    /// An address that other machines reach: its names are not known here, and a token or a certificate is
+    /// needed.
+    Remote,
     /// A unix socket, which no browser reaches: its `Host` means nothing.
     Unix,
 }
@@ -23,8 +29,8 @@ pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
     if request.headers().contains_key(ORIGIN) {
         return refusal("a request with an Origin comes from a web page");
     }
-    let by_name = request.extensions().get::<Transport>().is_none();
-    if by_name && !names_loopback(&request) {
+    let transport = request.extensions().get::<Transport>().copied().unwrap_or_default();
+    if transport == Transport::Loopback && !names_loopback(&request) {
         return refusal("the Host must be a loopback address or localhost");
     }
     next.run(request).await

@@ -1,12 +1,11 @@
-//! The operator's listener: a loopback port, or a unix socket that its owner alone can open.
+//! The operator's listener: a port, or a unix socket that its owner alone can open.
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use axum::{Extension, Router};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::guard::Transport;
 use crate::config::AdminListen;
@@ -16,7 +15,7 @@ use crate::config::AdminListen;
 pub struct Listener(Socket);
 
 #[derive(Debug)]
-enum Socket {
+pub(super) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, OwnPath),
 }
@@ -42,29 +41,31 @@ impl Listener {
             Socket::Unix(_, path) => format!("unix:{}", path.0.display()),
         }
     }
-}
 
-/// Serves `router` until `shutdown` ends, then lets requests under way end.
-pub async fn serve(
-    listener: Listener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    tracing::info!(listener = "admin", address = %listener.address(), "listening");
-    match listener.0 {
-        Socket::Tcp(listener) => axum::serve(listener, router).with_graceful_shutdown(shutdown).await,
-        Socket::Unix(listener, path) => {
-            let router = router.layer(Extension(Transport::Unix));
-            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
-            drop(path);
-            served
+    pub(super) fn socket(&self) -> &Socket {
+        &self.0
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        match &self.0 {
+            Socket::Unix(..) => Transport::Unix,
+            Socket::Tcp(listener) => match listener.local_addr() {
+                Ok(address) if !address.ip().is_loopback() => Transport::Remote,
+                _ => Transport::Loopback,
+            },
         }
     }
 }
 
+/// A connection that was accepted.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 /// A socket's file, removed when the listener is gone.
 #[derive(Debug)]
-struct OwnPath(PathBuf);
+pub(super) struct OwnPath(PathBuf);
 
 impl Drop for OwnPath {
     fn drop(&mut self) {

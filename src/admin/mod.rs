@@ -8,6 +8,9 @@ mod account;
 mod account_import;
 mod answer;
 mod audited;
+pub mod author;
+mod authority;
+mod certificate;
 mod clock;
 mod command;
 mod establishment;
@@ -19,10 +22,14 @@ mod guard;
 mod health;
 mod import;
 mod listen;
+mod peer;
 mod problem;
 mod route;
+mod scope;
+mod serve;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,13 +41,16 @@ pub use answer::{
     AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
     GoneAre, ImportDone, Provisional,
 };
-pub use audited::AUTHOR;
+pub use author::Author;
+pub use authority::Authority;
 pub use command::{AccountQuery, Command, ExplainQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
-pub use listen::{Listener, serve};
+pub use listen::Listener;
 pub use problem::{BadRow, Problem};
 pub use route::router;
+pub use serve::{Reception, serve};
+pub use tokens::{TokensError, TokensFile, new_token};
 
 /// Largest import, in bytes.
 pub const IMPORT_LIMIT: usize = 64 * 1024 * 1024;
@@ -69,6 +79,10 @@ pub struct State {
     pub ready: Arc<Readiness>,
     /// Codes and names of the Cafs of the configuration.
     pub known_cafs: Vec<(CafCode, String)>,
+    /// Who may use the API.
+    pub authority: Arc<Authority>,
+    /// Who asks, and so how much is seen. Each request works with a state of its own author's.
+    pub author: Author,
 }
 
 impl State {

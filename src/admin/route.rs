@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Path, Query, Request, State as Shared};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State as Shared};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderMap, Method, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -18,8 +19,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::import::{self, Fault, Fields, Teller};
 use super::{
-    AccountQuery, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import, Problem,
-    State, TIMEOUT, account_import, audited, guard, health, problem,
+    AccountQuery, Author, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import,
+    Problem, State, TIMEOUT, account_import, audited, authority, guard, health, problem,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
@@ -30,6 +31,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 /// The admin API.
 pub fn router(state: State) -> Router {
+    let state = Arc::new(state);
     let imports = Router::new()
         .route("/v1/accounts/import", post(import_accounts))
         .route("/v1/establishments/import", post(import_establishments));
@@ -53,14 +55,25 @@ pub fn router(state: State) -> Router {
         .merge(bounded(others, BODY_LIMIT, TIMEOUT))
         // The last layer is the outermost: errors of all others are dressed as problems.
         .layer(from_fn(note))
-        .layer(from_fn(audited::author))
+        .layer(from_fn_with_state(Arc::clone(&state), authority::admit))
         .layer(from_fn(guard::refuse_browsers))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::dress))
-        .with_state(Arc::new(state))
+        .with_state(state)
 }
 
-type Gateway = Shared<Arc<State>>;
+/// The operator's side as the author of a request sees it.
+struct Gateway(Arc<State>);
+
+impl FromRequestParts<Arc<State>> for Gateway {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
+        let author = parts.extensions.get::<Author>().cloned();
+        let author = author.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "nobody asks"))?;
+        Ok(Self(Arc::new(State { author, ..State::clone(state) })))
+    }
+}
 
 fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Arc<State>> {
     routes
@@ -70,12 +83,12 @@ fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Ar
 
 /// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
 /// and its sessions open. That somebody still waits is seen by the receiver of its steps.
-async fn run(Shared(state): Gateway, command: Result<Command, Problem>) -> Response {
+async fn run(Gateway(state): Gateway, command: Result<Command, Problem>) -> Response {
     let command = match command {
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
-    let entry = audited::entry(&command);
+    let entry = audited::entry(&command, &state.author);
     let tell = import::silent();
     let (steps, told) = (tell.subscribe(), command.tells());
     let working = tokio::spawn(async move {
@@ -95,10 +108,17 @@ async fn carry_out(
     entry: Option<Entry>,
     tell: &Teller,
 ) -> Result<Response, Problem> {
-    let Some(entry) = entry else { return command.execute(state, tell).await };
+    let demand = command.demand();
+    let Some(entry) = entry else {
+        demand.permit(state).await?;
+        return command.execute(state, tell).await;
+    };
     let now = state.clock.now();
     audit::log().check(now).await?;
-    let done = command.execute(state, tell).await;
+    let done = match demand.permit(state).await {
+        Ok(()) => command.execute(state, tell).await,
+        Err(refusal) => Err(refusal),
+    };
     let outcome = if done.is_ok() { "ok" } else { "refused" };
     audit::log().record(now, Entry { outcome, ..entry }).await?;
     done
@@ -115,7 +135,7 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
     get(show).delete(delete)
 }
 
-async fn metrics(Shared(state): Gateway, headers: HeaderMap) -> Response {
+async fn metrics(Gateway(state): Gateway, headers: HeaderMap) -> Response {
     health::metrics(&state, &headers)
 }
 
@@ -130,7 +150,7 @@ async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejecti
 }
 
 async fn create_account(state: Gateway, body: Body) -> Response {
-    let parse = |fields| account_import::parse(&state, fields).map(NewAccount::from);
+    let parse = |fields| account_import::parse(&state.0, fields).map(NewAccount::from);
     let new: Result<NewAccount, Problem> = object(body, parse).await;
     let command = new.map(|new| Command::CreateAccount(Box::new(new)));
     run(state, command).await
@@ -231,14 +251,17 @@ fn bad_query(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
 }
 
-/// A line for each change that was asked for; the route, not the path, which names an account.
+/// A line for each change that was asked for, and by whom; the route, not the path, which names an account.
 async fn note(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let author = request.extensions().get::<Author>().cloned();
     let response = next.run(request).await;
-    if let Some(route) = route.filter(|_| method != Method::GET && method != Method::HEAD) {
+    if let (Some(route), Some(author)) = (route.filter(|_| !method.is_safe()), author) {
         let status = response.status().as_u16();
-        tracing::info!(listener = "admin", %method, route = route.as_str(), status, "change asked for");
+        let Author { name: author, by, via, .. } = author;
+        let (route, via) = (route.as_str(), via.as_str());
+        tracing::info!(listener = "admin", %method, route, status, author, by, via, "change asked for");
     }
     response
 }

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode};
+use http::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::client::{self, Endpoint};
+use super::credentials::Credentials;
 use super::output;
 use super::progress::Bar;
-use crate::admin::{AUTHOR, Command, Problem};
+use crate::admin::{Command, Problem};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Gateway {
@@ -21,17 +22,16 @@ pub(super) struct Gateway {
         global = true,
         env = "OCTROI_ADMIN",
         hide_env_values = true,
-        help = "The gateway's admin listener: http://HOST:PORT or unix:/PATH",
+        help = "The gateway's admin listener: http://HOST:PORT, https://HOST:PORT or unix:/PATH",
         value_name = "URL",
         default_value = "http://127.0.0.1:9901"
     )]
     pub(super) admin: Endpoint,
-    /// Who asks, for the audit log; the user of this terminal, where it is not told
-    #[arg(long, global = true, value_name = "NAME", env = "USER", hide_env = true)]
-    pub(super) by: Option<String>,
     /// Print what the admin API answers, as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) credentials: Credentials,
 }
 
 impl Gateway {
@@ -104,12 +104,7 @@ impl Gateway {
     }
 
     fn request(&self, command: Command) -> anyhow::Result<Request<Body>> {
-        let mut request = command.into_request()?;
-        if let Some(by) = &self.by {
-            let name = HeaderValue::from_str(by).context("--by: a name of visible ASCII characters")?;
-            request.headers_mut().insert(AUTHOR, name);
-        }
-        Ok(request)
+        self.credentials.prove(command.into_request()?, &self.admin)
     }
 
     fn stranger(&self) -> String {

@@ -1,8 +1,10 @@
 //! One request to a running gateway's admin listener, over TCP or a unix socket.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,15 +14,20 @@ use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Where a gateway's admin listener is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// `http://127.0.0.1:9901`.
+    /// `http://127.0.0.1:9901`, or with `https`.
     Tcp {
+        https: bool,
         /// Without brackets.
         host: String,
         port: u16,
@@ -33,7 +40,7 @@ pub(super) enum Endpoint {
 
 /// The text is no address of an admin listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected http://HOST:PORT or unix:/PATH")]
+#[error("expected http://HOST:PORT, https://HOST:PORT or unix:/PATH")]
 pub(super) struct InvalidEndpoint;
 
 /// A gateway did not answer. Whether it did what was asked is known only where nothing was sent.
@@ -42,6 +49,9 @@ pub(super) enum CallError {
     /// Nobody listens there, or takes too long to accept; nothing was sent.
     #[error("no gateway answers at {0} (is it running? see --admin)")]
     Unreachable(Endpoint),
+    /// Who answers is not whom the certificates speak for, or wants another certificate; nothing was sent.
+    #[error("no TLS with {0}: {1} (see --ca, --cert and --key)")]
+    Tls(Endpoint, std::io::Error),
     /// The file belongs to another user; nothing was sent.
     #[error("{0} may not be opened by this user")]
     Forbidden(Endpoint),
@@ -58,10 +68,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The answer to `request`, whose target is a path, from a gateway that gives up after `patience`. `hear` is
-/// given each piece of it as it comes.
+/// given each piece of it as it comes. For `https` the request has an `Arc<ClientConfig>` among its extensions.
 pub(super) async fn call(
     endpoint: &Endpoint,
-    request: Request<Body>,
+    mut request: Request<Body>,
     patience: Duration,
     hear: &mut dyn FnMut(&[u8]),
 ) -> Result<(StatusCode, Bytes), CallError> {
@@ -71,7 +81,13 @@ pub(super) async fn call(
             let stream = connected(endpoint, TcpStream::connect((host.as_str(), *port))).await?;
             // Without it a body's last packet waits for the acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            timeout(limit, exchange(endpoint, stream, request, hear)).await
+            match request.extensions_mut().remove::<Arc<ClientConfig>>() {
+                None => timeout(limit, exchange(endpoint, stream, request, hear)).await,
+                Some(tls) => {
+                    let stream = secured(endpoint, host, tls, stream).await?;
+                    timeout(limit, exchange(endpoint, stream, request, hear)).await
+                }
+            }
         }
         Endpoint::Unix(path) => {
             let stream = connected(endpoint, UnixStream::connect(path)).await?;
@@ -92,6 +108,18 @@ async fn connected<S>(
         }
         _ => Err(CallError::Unreachable(endpoint.clone())),
     }
+}
+
+async fn secured(
+    endpoint: &Endpoint,
+    host: &str,
+    tls: Arc<ClientConfig>,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, CallError> {
+    let wrong = |error| CallError::Tls(endpoint.clone(), error);
+    let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other).map_err(wrong)?;
+    let handshake = timeout(CONNECT_TIMEOUT, TlsConnector::from(tls).connect(name, stream));
+    handshake.await.unwrap_or_else(|late| Err(late.into())).map_err(wrong)
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -118,6 +146,17 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 impl Endpoint {
+    pub(super) fn is_https(&self) -> bool {
+        matches!(self, Self::Tcp { https: true, .. })
+    }
+
+    /// Whether what is sent there crosses a network unencrypted.
+    pub(super) fn is_readable_on_the_way(&self) -> bool {
+        let Self::Tcp { https: false, host, .. } = self else { return false };
+        let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        !loopback && host != "localhost"
+    }
+
     fn host(&self) -> HeaderValue {
         let name = match self {
             Self::Tcp { authority, .. } => authority.parse().ok(),
@@ -138,20 +177,27 @@ impl FromStr for Endpoint {
         let uri: Uri = text.parse().map_err(|_| InvalidEndpoint)?;
         let authority = uri.authority().ok_or(InvalidEndpoint)?;
         let bare = uri.path_and_query().is_none_or(|path| path == "/");
-        if uri.scheme_str() != Some("http") || !bare || authority.as_str().contains('@') {
+        let https = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(InvalidEndpoint),
+        };
+        if !bare || authority.as_str().contains('@') {
             return Err(InvalidEndpoint);
         }
         let host = authority.host();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = authority.port_u16().unwrap_or(80);
-        Ok(Self::Tcp { host: host.to_owned(), port, authority: authority.to_string() })
+        let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
+        Ok(Self::Tcp { https, host: host.to_owned(), port, authority: authority.to_string() })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { authority, .. } => write!(f, "http://{authority}"),
+            Self::Tcp { https, authority, .. } => {
+                write!(f, "{}://{authority}", if *https { "https" } else { "http" })
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

@@ -5,12 +5,14 @@
 
 mod account;
 mod account_view;
+mod admin_token;
 mod ask;
 mod audit;
 mod check;
 mod client;
 mod clock;
 mod completions;
+mod credentials;
 mod establishment;
 mod explain;
 mod export;
@@ -68,6 +70,9 @@ enum Command {
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
+    /// Make a token for the admin API, shown once
+    #[command(after_help = "Example:\n  octroi admin-token --name marie --role gestionnaire --caf 921")]
+    AdminToken(admin_token::Args),
     /// Check an audit log, or take out what is about one Caf
     #[command(after_help = "Example:\n  octroi audit verify /var/log/octroi/audit.jsonl")]
     Audit(audit::Args),
@@ -111,6 +116,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::AdminToken(args)) => admin_token::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

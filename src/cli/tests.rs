@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 use super::Cli;
 use super::ask::Gateway;
 use super::client::Endpoint;
+use super::credentials::Credentials;
 use crate::admin::{self, AccountView, Command, Format, Import, Listener, fakes};
 use crate::config::AdminListen;
 
 const ONE: &str = r#"{"identifiant":"a@esat.example","siret":"73282932000074","cafs":["921"]}"#;
 
 fn gateway(admin: &str, json: bool) -> Gateway {
-    Gateway { admin: admin.parse().expect("an endpoint"), by: None, json }
+    Gateway { admin: admin.parse().expect("an endpoint"), json, credentials: Credentials::default() }
 }
 
 /// What a command exits with (as `Debug` tells it), prints, and complains of.
@@ -78,13 +79,27 @@ fn what_the_command_line_takes() {
 #[test]
 fn endpoints() {
     let parse = |text: &str| text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()).ok();
-    for text in ["http://127.0.0.1:9901", "http://[::1]:9901", "http://gateway", "unix:/run/a b.sock"] {
+    for text in [
+        "http://127.0.0.1:9901",
+        "http://[::1]:9901",
+        "http://gateway",
+        "https://gateway:9901",
+        "unix:/run/a b.sock",
+    ] {
         assert_eq!(parse(text).as_deref(), Some(text));
     }
     assert_eq!(parse("http://localhost:1/").as_deref(), Some("http://localhost:1"));
-    for text in
-        ["", "127.0.0.1:9901", "https://a", "http://a/b", "http://a?b", "http://u:p@a", "unix:relative"]
-    {
+    for text in [
+        "",
+        "127.0.0.1:9901",
+        "https://",
+        "ftp://a",
+        "https://a/b",
+        "http://a/b",
+        "http://a?b",
+        "http://u:p@a",
+        "unix:relative",
+    ] {
         assert_eq!(parse(text), None, "{text}");
     }
 }
@@ -101,7 +116,8 @@ async fn a_gateway_is_asked_over_tcp_and_over_a_unix_socket() {
         let url = if address.starts_with("unix:") { address } else { format!("http://{address}") };
         let (stop, stopped) = oneshot::channel::<()>();
         let router = admin::router(fakes::state().0);
-        let serving = tokio::spawn(admin::serve(listener, router, async { drop(stopped.await) }));
+        let reception = admin::Reception { tls: None, max_connections: 8 };
+        let serving = tokio::spawn(admin::serve(listener, router, reception, async { drop(stopped.await) }));
 
         let people = gateway(&url, false);
         let import = |text: &str| {

@@ -78,6 +78,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::portal::PORTAL,
     &super::theme::THEME,
     &super::admin::ADMIN,
+    &super::admin::TLS,
     &super::store::STORE,
     &super::session::SESSION,
     &super::password::PASSWORD,

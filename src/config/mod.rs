@@ -40,7 +40,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use admin::{Admin, AdminListen};
+pub use admin::{Admin, AdminListen, AdminTls};
 pub use audit::{Audit, AuditFailure};
 pub use backend::Backend;
 pub use caf::{BackendAddress, Caf};

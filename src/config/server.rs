@@ -184,19 +184,7 @@ fn read_tls(part: &Part<'_>) -> Option<Tls> {
         return None;
     }
     let (certificate, key) = (part.read::<PathBuf>("certificate"), part.read::<PathBuf>("key"));
-    let chain = certificate.as_deref().map(pem::certificates);
-    let secret = key.as_deref().map(pem::key);
-    if let Some(Err(reason)) = &chain {
-        part.refuse("certificate", reason);
-    }
-    if let Some(Err(reason)) = &secret {
-        part.refuse("key", reason);
-    }
-    if let (Some(Ok(chain)), Some(Ok(secret))) = (chain, secret)
-        && let Err(reason) = pem::check_pair(chain, secret)
-    {
-        part.refuse("key", &reason);
-    }
+    pem::check(part, certificate.as_deref(), key.as_deref());
     Some(Tls { certificate: certificate?, key: key? })
 }
 

@@ -3,6 +3,7 @@
 //! Every type here is parsed once and right ever after. Where a rule comes from the users' world its
 //! number is given ("rule 5" is the calendar); the list stands in the crate's documentation.
 
+mod authority;
 mod caf;
 mod campaign;
 mod clock;
@@ -15,6 +16,7 @@ mod siret;
 mod token;
 mod volet;
 
+pub use authority::{Grant, InvalidGrant, InvalidTokenLine, InvalidTokens, Role, TokenGrant, parse_tokens};
 pub use caf::{CafCode, InvalidCafCode};
 pub use campaign::Campaign;
 pub use clock::Clock;

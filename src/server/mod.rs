@@ -4,11 +4,13 @@ mod connection;
 mod graceful;
 mod http1;
 mod listener;
+mod mutual;
 mod patience;
 mod proxy;
 mod tls;
 mod worker;
 
 pub use listener::{BindError, Listeners};
+pub use mutual::MutualTls;
 pub use tls::{Certificate, TlsError};
 pub use worker::{Drain, Workers};

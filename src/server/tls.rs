@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -77,19 +78,33 @@ impl Certificate {
         Arc::new(config)
     }
 
+    /// TLS 1.2 and 1.3, with HTTP/1.1 alone, to clients that `verifier` is content with.
+    pub(super) fn config_for(self: &Arc<Self>, verifier: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
+        let mut config =
+            ServerConfig::builder().with_client_cert_verifier(verifier).with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    /// Reads the files again; whether they had changed. What cannot be used changes nothing.
+    pub fn renew(&self) -> Result<bool, TlsError> {
+        let new = read(&self.files)?;
+        let changed = new.bytes != self.current.load().bytes;
+        if changed {
+            self.current.store(Arc::new(new));
+            tracing::info!(certificate = %self.files.certificate.display(), "new certificate in use");
+        }
+        Ok(changed)
+    }
+
     /// Looks at the files for as long as the program runs. What cannot be used is logged, and what was in use stays.
     pub async fn watch(self: Arc<Self>) {
         let mut last_failure = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            match read(&self.files) {
-                Ok(new) => {
-                    last_failure = None;
-                    if new.bytes != self.current.load().bytes {
-                        self.current.store(Arc::new(new));
-                        tracing::info!(certificate = %self.files.certificate.display(), "new certificate in use");
-                    }
-                }
+            match self.renew() {
+                Ok(_) => last_failure = None,
                 Err(error) => {
                     let failure = error.to_string();
                     if last_failure.as_ref() != Some(&failure) {

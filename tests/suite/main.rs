@@ -9,6 +9,7 @@ mod harness;
 
 mod administration;
 mod audit;
+mod authority;
 mod browser;
 mod caf;
 mod calendar;

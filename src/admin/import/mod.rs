@@ -147,6 +147,8 @@ pub(super) fn check_name(fields: &mut Fields, name: &str) {
 pub(super) fn check_caf(fields: &mut Fields, key: &'static str, state: &State, caf: CafCode) {
     if !state.knows(caf) {
         fields.fault(key, format!("there is no Caf {caf} in the configuration"));
+    } else if !state.author.role.covers(caf) {
+        fields.fault(key, format!("{} does not look after Caf {caf}", state.author.name));
     }
 }
 

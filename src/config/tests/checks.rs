@@ -20,6 +20,8 @@ fn clashes_are_refused() {
         ("[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "twice"),
         ("[server]\nproxy_protocol = true", "found true, which needs trusted_proxies"),
         ("[admin]\nlisten = '0.0.0.0:9901'", "where other machines could reach it"),
+        ("[admin]\nlisten = '[::]:9901'\ntokens_in_clear = true", "where other machines could reach it"),
+        ("[admin]\ntokens_file = '/nowhere/tokens'", "which cannot be read"),
         ("[admin]\nlisten = '127.0.0.1:8080'", "which server.listen has too"),
         ("[portal]\npages = 'off'", "portal.pages: found \"off\", expected sign_in_url beside it"),
         ("[portal]\nprefix = '/portail/'", "with no slash at the end"),
@@ -159,4 +161,48 @@ fn tls_files_are_what_they_should_be() {
         assert!(said.len() == 1 && said[0].contains(says), "{said:#?}");
     }
     assert_eq!(lines(parse_with("[server.tls]\nkey='/does/not/exist'", &[])).len(), 3);
+}
+
+#[test]
+fn off_loopback_the_operators_side_is_protected_or_refused() {
+    let (folder, certificate, key) = tls_files();
+    let tokens = folder.path().join("tokens");
+    let hash = "sha256:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+    std::fs::write(&tokens, format!("# who\nmarie = gestionnaire 921 {hash}\n")).expect("written");
+    let tokens = tokens.to_str().expect("text");
+    let tls = format!("[admin.tls]\ncertificate = '{certificate}'\nkey = '{key}'\n");
+    let away = "[admin]\nlisten = '0.0.0.0:9901'\n";
+    let with_tokens = format!("{away}tokens_file = '{tokens}'\n");
+    let ca = format!("client_ca = '{certificate}'\n");
+
+    let clear = one(&with_tokens);
+    assert!(clear.contains("where tokens would travel in clear"), "{clear}");
+    let bare = one(&format!("{away}{tls}"));
+    assert!(bare.contains("expected tokens_file, or client_ca"), "{bare}");
+    let idle = one(&format!("{away}{tls}{ca}"));
+    assert!(idle.contains("whose certificates give no role"), "{idle}");
+    let unknown = one(&format!("{tls}clients = ['a = read']\n"));
+    assert!(unknown.contains("whose certificates are from nowhere"), "{unknown}");
+    let twice = one(&format!("{away}{tls}{ca}clients = ['a = read', 'a = operator']\n"));
+    assert!(twice.contains("which has a twice"), "{twice}");
+    let wrong = one(&format!("{away}{tls}{ca}clients = ['a = root']\n"));
+    assert!(wrong.contains("expected read, operator, or gestionnaire"), "{wrong}");
+    let unix = one(&format!("[admin]\nlisten = 'unix:/run/a.sock'\n{tls}"));
+    assert!(unix.contains("which has no use for [admin.tls]"), "{unix}");
+
+    let least = |text: &str| loaded(&format!("{text}{LEAST}"), &[]);
+    for right in [
+        format!("{with_tokens}{tls}"),
+        format!("{away}{tls}{ca}clients = ['a = read', 'b@c.fr = gestionnaire 921 751']\n"),
+        format!("[admin]\ntokens_file = '{tokens}'\n"),
+    ] {
+        let Loaded { config, warnings } = least(&right);
+        assert!(config.admin.is_protected() && warnings.is_empty(), "{right}");
+    }
+    let in_clear = least(&format!("{with_tokens}tokens_in_clear = true\n"));
+    assert_eq!(in_clear.warnings.len(), 1);
+    assert!(!least("").config.admin.is_protected());
+    std::fs::write(folder.path().join("tokens"), "marie = operator octroi_secretsecret").expect("written");
+    let token = one(&format!("[admin]\ntokens_file = '{tokens}'\n"));
+    assert!(token.contains("wrong at line 1") && !token.contains("secretsecret"), "{token}");
 }

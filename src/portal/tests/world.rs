@@ -263,7 +263,12 @@ fn config(pages: Pages) -> Config {
             inject: true,
             theme: config::Theme::default(),
         },
-        admin: config::Admin { listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) },
+        admin: config::Admin {
+            listen: config::AdminListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            tokens_file: None,
+            max_connections: 1,
+            tls: None,
+        },
         store: config::Store::Memory,
         session: config::Session {
             idle_timeout: policy.idle_timeout,

@@ -1,0 +1,132 @@
+//! What each role may do: one `match` over all commands.
+//!
+//! | | read | gestionnaire | operator |
+//! |---|---|---|---|
+//! | look | everything | accounts, sessions and establishments of its Cafs | everything |
+//! | suspend, force a change, end sessions | – | accounts that may declare to one of its Cafs | all |
+//! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
+//! | import that suspends what is gone, export accounts with their hashes, the clock | – | – | yes |
+//!
+//! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
+//! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
+//! account that is not seen is not there.
+
+use std::collections::HashSet;
+
+use http::StatusCode;
+
+use super::{Command, Problem, State};
+use crate::account::{Account, UpdateError};
+use crate::domain::{CafCode, Identifiant, Role};
+
+/// What a command asks of its author.
+pub(super) enum Demand {
+    /// Looking; what is not one's own is left out.
+    Look,
+    /// Looking at an account, at this Caf where one is named.
+    See(Identifiant, Option<CafCode>),
+    /// Closing an account, or what it opened.
+    Close(Identifiant),
+    /// Anything else with an account.
+    Manage(Identifiant),
+    /// Making accounts and establishments; what is made is looked at row by row.
+    Make,
+    /// What touches the gateway itself.
+    Operate,
+}
+
+impl Command {
+    /// What it asks of its author.
+    pub(super) fn demand(&self) -> Demand {
+        match self {
+            Self::ListAccounts(_)
+            | Self::ListEstablishments
+            | Self::ExportEstablishments(_)
+            | Self::ShowClock => Demand::Look,
+            Self::ShowAccount(of) => Demand::See(of.clone(), None),
+            Self::Explain(query) => Demand::See(query.account.clone(), Some(query.caf)),
+            Self::SuspendAccount(of) | Self::ForceChange(of) => Demand::Close(of.clone()),
+            Self::ReactivateAccount(of)
+            | Self::ResetPassword(of)
+            | Self::UnlockAccount(of)
+            | Self::DeleteAccount(of) => Demand::Manage(of.clone()),
+            // What a file does not name may be anybody's.
+            Self::ImportAccounts(file) if file.gone => Demand::Operate,
+            Self::CreateAccount(_) | Self::ImportAccounts(_) | Self::ImportEstablishments(_) => Demand::Make,
+            // An export has the passwords' hashes in it.
+            Self::ExportAccounts(_) | Self::SetClock(_) => Demand::Operate,
+        }
+    }
+}
+
+impl Demand {
+    /// Whether the author may have it; those who may do everything are not slowed down by a look.
+    pub(super) async fn permit(self, state: &State) -> Result<(), Problem> {
+        let role = &state.author.role;
+        match (self, role) {
+            (_, Role::Operator) | (Demand::Look | Demand::See(..), Role::Read) => Ok(()),
+            (Demand::Look | Demand::Make, Role::Gestionnaire(_)) => Ok(()),
+            (Demand::See(of, caf), Role::Gestionnaire(_)) => {
+                if let Some(caf) = caf.filter(|caf| !role.covers(*caf)) {
+                    return Err(not_yours(state, &format!("Caf {caf}")));
+                }
+                own(state, &of).await.map(drop)
+            }
+            (Demand::Close(of), Role::Gestionnaire(_)) => own(state, &of).await.map(drop),
+            (Demand::Manage(of), Role::Gestionnaire(_)) => {
+                if role.manages(&own(state, &of).await?) {
+                    return Ok(());
+                }
+                Err(not_yours(state, &format!("{of}, which another Caf manages")))
+            }
+            (_, Role::Read) => Err(refused(state, "may only look (role read)")),
+            (Demand::Operate, Role::Gestionnaire(_)) => Err(refused(state, "is no operator")),
+        }
+    }
+}
+
+/// What a role has to do with an account.
+pub(super) trait Reach {
+    /// Whether the account is seen.
+    fn sees(&self, account: &Account) -> bool;
+    /// Whether more may be done with it than closing it.
+    fn manages(&self, account: &Account) -> bool;
+}
+
+impl Reach for Role {
+    fn sees(&self, account: &Account) -> bool {
+        account.cafs.iter().chain(&account.home_caf).any(|caf| self.covers(*caf))
+    }
+
+    fn manages(&self, account: &Account) -> bool {
+        self.may_change()
+            && match account.home_caf {
+                Some(home) => self.covers(home),
+                None => account.cafs.iter().all(|caf| self.covers(*caf)),
+            }
+    }
+}
+
+/// The accounts that an import of this author may not touch; empty for an operator, who touches all.
+pub(super) async fn foreign_accounts(state: &State) -> Result<HashSet<Identifiant>, Problem> {
+    let role = &state.author.role;
+    if *role == Role::Operator {
+        return Ok(HashSet::new());
+    }
+    let known = state.registry.accounts.list().await?.into_iter();
+    Ok(known.filter(|account| !role.manages(account)).map(|account| account.identifiant).collect())
+}
+
+/// The account, where its author sees it.
+async fn own(state: &State, of: &Identifiant) -> Result<Account, Problem> {
+    let found = state.registry.accounts.find(of).await?;
+    Ok(found.filter(|account| state.author.role.sees(account)).ok_or(UpdateError::Unknown)?)
+}
+
+fn not_yours(state: &State, what: &str) -> Problem {
+    refused(state, &format!("({}) does not look after {what}", state.author.role))
+}
+
+fn refused(state: &State, why: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, format!("{} {why}", state.author.name))
+}
