@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// A Caf that a gestionnaire looks after; may be given several times
     #[arg(long = "caf", value_name = "CODE", required_if_eq("role", "gestionnaire"))]
     cafs: Vec<CafCode>,
-    /// Add its line to this file (admin.tokens_file), and write nothing but the token to standard output
+    /// Add its line to this file (`admin.tokens_file`), and write nothing but the token to standard output
     #[arg(long, value_name = "FILE")]
     append: Option<PathBuf>,
 }
