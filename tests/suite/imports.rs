@@ -451,7 +451,7 @@ fn an_import_whose_operator_left_makes_no_account_with_a_password_nobody_saw() {
         &[json!({"identifiant": "z@esat.example", "siret": SIRET, "cafs": ["921"]})],
     );
     assert_eq!(done.json()["created"], 1, "{}", done.text());
-    within(std::time::Duration::from_secs(5), "both were given up", || {
+    within(std::time::Duration::from_secs(20), "both were given up", || {
         world.gateway.logs().matches("given up").count() == 2
     });
     assert_eq!(total(&world.gateway), PEOPLE + 1);
