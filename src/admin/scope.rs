@@ -72,8 +72,9 @@ impl Demand {
     pub(super) async fn permit(self, state: &State) -> Result<(), Problem> {
         let role = &state.author.role;
         match (self, role) {
-            (_, Role::Operator) | (Demand::Look | Demand::See(..), Role::Read) => Ok(()),
-            (Demand::Look | Demand::Make, Role::Gestionnaire(_)) => Ok(()),
+            (_, Role::Operator)
+            | (Demand::Look | Demand::See(..), Role::Read)
+            | (Demand::Look | Demand::Make, Role::Gestionnaire(_)) => Ok(()),
             (Demand::See(of, caf), Role::Gestionnaire(_)) => {
                 if let Some(caf) = caf.filter(|caf| !role.covers(*caf)) {
                     return Err(not_yours(state, &format!("Caf {caf}")));

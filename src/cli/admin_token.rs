@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// A Caf that a gestionnaire looks after; may be given several times
     #[arg(long = "caf", value_name = "CODE", required_if_eq("role", "gestionnaire"))]
     cafs: Vec<CafCode>,
-    /// Add its line to this file (admin.tokens_file), and write nothing but the token to standard output
+    /// Add its line to this file (`admin.tokens_file`), and write nothing but the token to standard output
     #[arg(long, value_name = "FILE")]
     append: Option<PathBuf>,
 }
@@ -40,17 +40,14 @@ enum RoleName {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (token, line) = new_token(grant(args)?)?;
     let mut out = io::stdout().lock();
-    match &args.append {
-        Some(file) => {
-            append(file, &line).with_context(|| file.display().to_string())?;
-            writeln!(out, "{}", *token)?;
-            let (mut errors, file) = (io::stderr().lock(), file.display());
-            writeln!(errors, "Added to {file}: {}\nThe token is shown this once.", line.grant)?;
-        }
-        None => {
-            writeln!(out, "Token, shown this once (its holder keeps it in a file, for --token-file):\n")?;
-            writeln!(out, "  {}\n\nLine to add to admin.tokens_file:\n\n  {line}", *token)?;
-        }
+    if let Some(file) = &args.append {
+        append(file, &line).with_context(|| file.display().to_string())?;
+        writeln!(out, "{}", *token)?;
+        let (mut errors, file) = (io::stderr().lock(), file.display());
+        writeln!(errors, "Added to {file}: {}\nThe token is shown this once.", line.grant)?;
+    } else {
+        writeln!(out, "Token, shown this once (its holder keeps it in a file, for --token-file):\n")?;
+        writeln!(out, "  {}\n\nLine to add to admin.tokens_file:\n\n  {line}", *token)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,14 +58,15 @@ fn grant(args: &Args) -> anyhow::Result<Grant> {
         RoleName::Gestionnaire => "gestionnaire",
         RoleName::Operator => "operator",
     };
-    let cafs: String = args.cafs.iter().map(|caf| format!(" {caf}")).collect();
+    let words: Vec<String> =
+        std::iter::once(role.to_owned()).chain(args.cafs.iter().map(CafCode::to_string)).collect();
     anyhow::ensure!(
         args.cafs.is_empty() || matches!(args.role, RoleName::Gestionnaire),
         "--caf is for --role gestionnaire alone: {role} sees every Caf"
     );
     // Two `=` would be one too many for the file.
     anyhow::ensure!(!args.name.contains('='), "--name: expected a name without =");
-    format!("{} = {role}{cafs}", args.name).parse().context("--name")
+    format!("{} = {}", args.name, words.join(" ")).parse().context("--name")
 }
 
 /// A file that is not all right is left alone: the gateway would go on with what it read before.

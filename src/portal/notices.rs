@@ -82,6 +82,6 @@ impl Portal {
     }
 
     fn change_link(&self) -> (String, String) {
-        (format!("{}/mot-de-passe", self.site.prefix), "Changer mon mot de passe".to_owned())
+        (format!("{}/mot-de-passe", self.site.prefix), "Le changer maintenant".to_owned())
     }
 }
