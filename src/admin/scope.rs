@@ -42,14 +42,15 @@ impl Command {
     /// What it asks of its author.
     pub(super) fn demand(&self) -> Demand {
         match self {
-            Self::ListAccounts(_)
+            Self::ListSessions(SessionQuery { account: None, .. })
+            | Self::ListAccounts(_)
             | Self::ListEstablishments
             | Self::ExportEstablishments(_)
             | Self::ShowClock => Demand::Look,
-            Self::ShowAccount(of) => Demand::See(of.clone(), None),
+            Self::ShowAccount(of) | Self::ListSessions(SessionQuery { account: Some(of), .. }) => {
+                Demand::See(of.clone(), None)
+            }
             Self::Explain(query) => Demand::See(query.account.clone(), Some(query.caf)),
-            Self::ListSessions(SessionQuery { account: Some(of), .. }) => Demand::See(of.clone(), None),
-            Self::ListSessions(_) => Demand::Look,
             Self::RevokeSession(of) => Demand::End(*of),
             Self::SuspendAccount(of) | Self::ForceChange(of) | Self::RevokeSessions(of) => {
                 Demand::Close(of.clone())

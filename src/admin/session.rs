@@ -1,7 +1,5 @@
 //! Live sessions: looked at, and ended. Never by a token or what the store keeps of it.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problem, SessionQuery, State, answer};
 use crate::account::UpdateError;
 use crate::domain::{CafCode, Identifiant, Timestamp};
-use crate::session::{Session, Sitting};
+use crate::session::{Session, Sitting, SittingsPage};
 
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
@@ -65,12 +63,10 @@ pub(super) async fn list(state: &State, query: SessionQuery) -> Result<Response,
         query.caf.is_none_or(|caf| at == Some(caf))
             && session.stage().holder().cafs().iter().any(|caf| role.covers(*caf))
     };
-    let (sessions, next) = match &query.account {
-        Some(account) => (of_account(state, account, &query, limit).await?, None),
-        None => {
-            let page = state.registry.sessions.page(query.after, limit, seen).await?;
-            (page.sessions, page.next)
-        }
+    let SittingsPage { sessions, next } = if let Some(account) = &query.account {
+        of_account(state, account, &query, limit).await?
+    } else {
+        state.registry.sessions.page(query.after, limit, seen).await?
     };
     let sessions = sessions.iter().map(|session| view(state, session)).collect();
     Ok(answer::ok(SessionsPage { sessions, next }))
@@ -81,12 +77,18 @@ async fn of_account(
     account: &Identifiant,
     query: &SessionQuery,
     limit: usize,
-) -> Result<Vec<Arc<Session>>, Problem> {
+) -> Result<SittingsPage, Problem> {
     state.registry.accounts.find(account).await?.ok_or(UpdateError::Unknown)?;
     let mut sessions = state.registry.sessions.of_account(account).await?;
-    sessions.retain(|session| query.caf.is_none_or(|caf| session.stage().caf() == Some(caf)));
+    sessions.sort_by_key(|session| session.sitting());
+    sessions.retain(|session| {
+        query.caf.is_none_or(|caf| session.stage().caf() == Some(caf))
+            && query.after.is_none_or(|after| session.sitting() > after)
+    });
+    let more = sessions.len() > limit;
     sessions.truncate(limit);
-    Ok(sessions)
+    let next = sessions.last().filter(|_| more).map(|last| last.sitting());
+    Ok(SittingsPage { sessions, next })
 }
 
 pub(super) async fn revoke(state: &State, of: Sitting) -> Result<Response, Problem> {
@@ -112,12 +114,12 @@ pub(super) fn unknown() -> Problem {
 }
 
 fn view(state: &State, session: &Session) -> SessionView {
-    let stage = session.stage();
+    let at = session.stage();
     SessionView {
         session: session.sitting(),
-        account: stage.holder().account().clone(),
-        etat: stage.name().to_owned(),
-        caf: stage.caf(),
+        account: at.holder().account().clone(),
+        etat: at.name().to_owned(),
+        caf: at.caf(),
         signed_in_at: session.signed_in_at(),
         last_action_at: session.last_action(),
         expires_at: session.ends_at(state.registry.sessions.policy()),
