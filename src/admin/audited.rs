@@ -17,6 +17,8 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         Command::UnlockAccount(of) => ("account-unlock", Some(of.to_string())),
         Command::DeleteAccount(of) => ("account-delete", Some(of.to_string())),
         Command::ImportEstablishments(file) if !file.dry_run => ("establishment-import", None),
+        Command::RevokeSession(_) => ("session-revoke", None),
+        Command::RevokeSessions(of) => ("session-revoke", Some(of.to_string())),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
@@ -24,6 +26,7 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         | Command::ListEstablishments
         | Command::ImportEstablishments(_)
         | Command::ExportEstablishments(_)
+        | Command::ListSessions(_)
         | Command::Explain(_)
         | Command::ShowClock => return None,
     };

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::import::Teller;
 use super::{
     ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, clock,
-    establishment, explain, export,
+    establishment, explain, export, session,
 };
 use crate::account::{NewAccount, Status};
 use crate::domain::{CafCode, Identifiant, Timestamp};
+use crate::session::Sitting;
 
 /// One operation.
 #[derive(Debug)]
@@ -48,6 +49,12 @@ pub enum Command {
     ImportEstablishments(Import),
     /// Writes all of them as a file that can be imported.
     ExportEstablishments(ExportFormat),
+    /// Shows live sessions.
+    ListSessions(SessionQuery),
+    /// Ends one, by its public name.
+    RevokeSession(Sitting),
+    /// Ends all of an account.
+    RevokeSessions(Identifiant),
     /// Says why a request would be let through, or not.
     Explain(ExplainQuery),
     /// Shows the clock of a rehearsal.
@@ -72,6 +79,35 @@ pub struct AccountQuery {
     /// Most accounts on a page: 100 where it is not told, 10,000 at most.
     #[serde(default)]
     pub limit: Option<usize>,
+}
+
+/// Which sessions are shown.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionQuery {
+    /// Those of this account.
+    #[serde(default)]
+    pub account: Option<Identifiant>,
+    /// Those that are at this Caf now.
+    #[serde(default)]
+    pub caf: Option<CafCode>,
+    /// Those after this one: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<Sitting>,
+    /// Most sessions on a page: 100 where it is not told, 1,000 at most.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+impl SessionQuery {
+    fn target(&self) -> String {
+        let path = self.account.as_ref().map_or_else(|| "/v1/sessions".to_owned(), |of| one(of, "/sessions"));
+        let mut query = form_urlencoded::Serializer::new(format!("{path}?"));
+        query.extend_pairs(self.caf.map(|caf| ("caf", String::from(caf))));
+        query.extend_pairs(self.after.map(|after| ("after", after.to_string())));
+        query.extend_pairs(self.limit.map(|limit| ("limit", limit.to_string())));
+        query.finish()
+    }
 }
 
 /// What is to be explained.
@@ -123,6 +159,9 @@ impl Command {
             Self::ExportEstablishments(format) => {
                 (Method::GET, export("establishments", format), Body::empty())
             }
+            Self::ListSessions(query) => (Method::GET, query.target(), Body::empty()),
+            Self::RevokeSession(of) => (Method::DELETE, format!("/v1/sessions/{of}"), Body::empty()),
+            Self::RevokeSessions(of) => (Method::DELETE, one(&of, "/sessions"), Body::empty()),
             Self::Explain(query) => (Method::GET, query.target(), Body::empty()),
             Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
             Self::SetClock(now) => (Method::PUT, "/v1/clock".to_owned(), json(&super::ClockView { now })),
@@ -160,6 +199,9 @@ impl Command {
             Self::ListEstablishments => establishment::list(state).await,
             Self::ImportEstablishments(file) => establishment::import(state, file, tell).await,
             Self::ExportEstablishments(format) => export::establishments(state, format).await,
+            Self::ListSessions(query) => session::list(state, query).await,
+            Self::RevokeSession(of) => session::revoke(state, of).await,
+            Self::RevokeSessions(of) => session::revoke_all(state, &of).await,
             Self::Explain(query) => explain::show(state, query).await,
             Self::ShowClock => clock::show(state),
             Self::SetClock(now) => clock::set(state, now),

@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::entry::{Explainer, Registry};
 use crate::establishment::{Establishment, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
-use crate::session::{self, Record, SessionCache, SessionId, SessionStore, Sessions};
+use crate::session::{self, Record, SessionCache, SessionId, SessionStore, Sessions, Sitting};
 
 /// Whatever the stores hold; `broken` puts it out of reach.
 #[derive(Default)]
@@ -161,6 +161,24 @@ impl SessionStore for Memory {
     ) -> Result<Vec<(SessionId, Record, Timestamp)>, StoreError> {
         let kept = lock(&self.sessions);
         Ok(kept.iter().filter(|(_, record, _)| record.stage.holder().account() == account).cloned().collect())
+    }
+
+    async fn sittings(
+        &self,
+        after: Option<Sitting>,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError> {
+        let mut named: Vec<_> =
+            lock(&self.sessions).iter().map(|(id, record, _)| (record.sitting, *id)).collect();
+        named.sort_unstable();
+        named.retain(|(sitting, _)| after.is_none_or(|after| *sitting > after));
+        named.truncate(limit);
+        Ok(named)
+    }
+
+    async fn of_sitting(&self, sitting: Sitting) -> Result<Vec<SessionId>, StoreError> {
+        let all = self.sittings(None, usize::MAX).await?;
+        Ok(all.into_iter().filter(|(one, _)| *one == sitting).map(|(_, id)| id).collect())
     }
 }
 

@@ -27,6 +27,7 @@ mod problem;
 mod route;
 mod scope;
 mod serve;
+mod session;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -43,13 +44,14 @@ pub use answer::{
 };
 pub use author::Author;
 pub use authority::Authority;
-pub use command::{AccountQuery, Command, ExplainQuery};
+pub use command::{AccountQuery, Command, ExplainQuery, SessionQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::Listener;
 pub use problem::{BadRow, Problem};
 pub use route::router;
 pub use serve::{Reception, serve};
+pub use session::{SessionView, SessionsEnded, SessionsPage};
 pub use tokens::{TokensError, TokensFile, new_token};
 
 /// Largest import, in bytes.

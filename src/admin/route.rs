@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State as Shared};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -20,7 +20,8 @@ use tower_http::timeout::TimeoutLayer;
 use super::import::{self, Fault, Fields, Teller};
 use super::{
     AccountQuery, Author, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import,
-    Problem, State, TIMEOUT, account_import, audited, authority, guard, health, problem,
+    Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health, problem,
+    session,
 };
 use crate::account::NewAccount;
 use crate::domain::{Identifiant, Timestamp};
@@ -49,6 +50,9 @@ pub fn router(state: State) -> Router {
         .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
         .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
         .route("/v1/establishments/export", export(Command::ExportEstablishments))
+        .route("/v1/sessions", get(list_sessions))
+        .route("/v1/sessions/{session}", delete(revoke_session))
+        .route("/v1/accounts/{identifiant}/sessions", get(list_sessions_of).delete(revoke_sessions_of))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
@@ -142,6 +146,30 @@ async fn metrics(Gateway(state): Gateway, headers: HeaderMap) -> Response {
 async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {
     let command = query.map(|Query(query)| Command::ListAccounts(query));
     run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn list_sessions(state: Gateway, query: Result<Query<SessionQuery>, QueryRejection>) -> Response {
+    let command = query.map(|Query(query)| Command::ListSessions(query));
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn list_sessions_of(
+    state: Gateway,
+    Path(name): Path<String>,
+    query: Result<Query<SessionQuery>, QueryRejection>,
+) -> Response {
+    let query = query.map_err(|rejection| bad_query(&rejection));
+    let of = |account| query.map(|Query(query)| SessionQuery { account: Some(account), ..query });
+    run(state, named(&name).and_then(of).map(Command::ListSessions)).await
+}
+
+async fn revoke_sessions_of(state: Gateway, Path(name): Path<String>) -> Response {
+    run(state, named(&name).map(Command::RevokeSessions)).await
+}
+
+async fn revoke_session(state: Gateway, Path(session): Path<String>) -> Response {
+    // What is no name is no session's: the answer is the same as for one that is gone.
+    run(state, session.parse().map(Command::RevokeSession).map_err(|_| session::unknown())).await
 }
 
 async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejection>) -> Response {

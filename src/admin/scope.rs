@@ -15,9 +15,10 @@ use std::collections::HashSet;
 
 use http::StatusCode;
 
-use super::{Command, Problem, State};
+use super::{Command, Problem, SessionQuery, State, session};
 use crate::account::{Account, UpdateError};
 use crate::domain::{CafCode, Identifiant, Role};
+use crate::session::Sitting;
 
 /// What a command asks of its author.
 pub(super) enum Demand {
@@ -27,6 +28,8 @@ pub(super) enum Demand {
     See(Identifiant, Option<CafCode>),
     /// Closing an account, or what it opened.
     Close(Identifiant),
+    /// Ending a session.
+    End(Sitting),
     /// Anything else with an account.
     Manage(Identifiant),
     /// Making accounts and establishments; what is made is looked at row by row.
@@ -39,13 +42,19 @@ impl Command {
     /// What it asks of its author.
     pub(super) fn demand(&self) -> Demand {
         match self {
-            Self::ListAccounts(_)
+            Self::ListSessions(SessionQuery { account: None, .. })
+            | Self::ListAccounts(_)
             | Self::ListEstablishments
             | Self::ExportEstablishments(_)
             | Self::ShowClock => Demand::Look,
-            Self::ShowAccount(of) => Demand::See(of.clone(), None),
+            Self::ShowAccount(of) | Self::ListSessions(SessionQuery { account: Some(of), .. }) => {
+                Demand::See(of.clone(), None)
+            }
             Self::Explain(query) => Demand::See(query.account.clone(), Some(query.caf)),
-            Self::SuspendAccount(of) | Self::ForceChange(of) => Demand::Close(of.clone()),
+            Self::RevokeSession(of) => Demand::End(*of),
+            Self::SuspendAccount(of) | Self::ForceChange(of) | Self::RevokeSessions(of) => {
+                Demand::Close(of.clone())
+            }
             Self::ReactivateAccount(of)
             | Self::ResetPassword(of)
             | Self::UnlockAccount(of)
@@ -74,6 +83,11 @@ impl Demand {
                 own(state, &of).await.map(drop)
             }
             (Demand::Close(of), Role::Gestionnaire(_)) => own(state, &of).await.map(drop),
+            (Demand::End(of), Role::Gestionnaire(_)) => {
+                let session = state.registry.sessions.of_sitting(of).await?.ok_or_else(session::unknown)?;
+                let account = own(state, session.stage().holder().account()).await;
+                account.map(drop).map_err(|_| session::unknown())
+            }
             (Demand::Manage(of), Role::Gestionnaire(_)) => {
                 if role.manages(&own(state, &of).await?) {
                     return Ok(());

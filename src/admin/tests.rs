@@ -15,7 +15,7 @@ use super::fakes::{self, Memory};
 use super::{AccountQuery, Charset, Command, ExportFormat, Format, Import, State, router};
 use crate::account::NewAccount;
 use crate::domain::Identifiant;
-use crate::session::Stage;
+use crate::session::{Stage, Whence};
 
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$yQPTFBuGXvKWzaFFuaBDqVZ0iCZQCFoV3JZsUpA+Y5c";
@@ -134,7 +134,11 @@ async fn suspending_resetting_and_deleting_end_the_sessions() {
             .sign_in(name.as_str(), password.clone().into(), "::1")
             .await
             .expect("signed in");
-        registry.sessions.open(Stage::signed_in(signed_in), "::1").await.expect("a session");
+        registry
+            .sessions
+            .open(Stage::signed_in(signed_in), Whence { place: "::1", agent: None })
+            .await
+            .expect("a session");
         let (_, answer) = desk.ask(method, &format!("/v1/accounts/{name}{action}"), "").await;
         if let Some(new) = answer["provisional_password"].as_str() {
             new.clone_into(&mut password);

@@ -22,6 +22,7 @@ mod output;
 mod progress;
 mod run;
 mod schema;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +68,9 @@ enum Command {
     /// Manage the establishments that the Cafs know
     #[command(after_help = "Example:\n  octroi establishment import establishments.csv --dry-run")]
     Establishment(establishment::Args),
+    /// Show who is signed in, and end that
+    #[command(after_help = "Example:\n  octroi session list --caf 921")]
+    Session(session::Args),
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
@@ -115,6 +119,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check(file)) => check::check(&file.config),
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
+        Some(Command::Session(args)) => session::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::AdminToken(args)) => admin_token::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),

@@ -11,7 +11,7 @@ use crate::account::{Accounts, ChangeError, GrantError, SignInError, SignedIn};
 use crate::domain::{CafCode, Clock, IdentifiantCommunication, StoreError};
 use crate::establishment::{self, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
-use crate::session::{Session, SessionError, Sessions, Stage, Token};
+use crate::session::{Session, SessionError, Sessions, Stage, Token, Whence};
 
 /// The desk where people are received.
 pub struct Desk {
@@ -112,13 +112,13 @@ impl Desk {
         former: Option<&Session>,
         identifiant: &str,
         password: SecretString,
-        place: &str,
+        from: Whence<'_>,
     ) -> Result<Entered, DeskError> {
-        let signed_in = self.accounts.sign_in(identifiant, password, place).await?;
+        let signed_in = self.accounts.sign_in(identifiant, password, from.place).await?;
         if let Some(former) = former {
             self.sessions.end(former).await?;
         }
-        self.open(signed_in, place).await
+        self.open(signed_in, from).await
     }
 
     /// Changes the password (rule 2). Every other session of the account ends; this one, if there is one,
@@ -132,14 +132,14 @@ impl Desk {
         identifiant: &str,
         current: SecretString,
         new: SecretString,
-        place: &str,
+        from: Whence<'_>,
     ) -> Result<Entered, DeskError> {
         let own = session.map(Session::id);
-        let change = self.accounts.prepare_change(identifiant, current, new, place).await?;
+        let change = self.accounts.prepare_change(identifiant, current, new, from.place).await?;
         self.sessions.end_all(change.identifiant(), own).await?;
         let (signed_in, changed) = self.accounts.change_password(change).await?;
         self.sessions.end_all(&signed_in.account().identifiant, own).await?;
-        let Some(session) = session else { return self.open(signed_in, place).await };
+        let Some(session) = session else { return self.open(signed_in, from).await };
         let stage = self.go_straight(session.stage().clone().password_changed(&changed)).await?;
         self.advance(session, stage).await
     }
@@ -203,9 +203,9 @@ impl Desk {
         Ok(())
     }
 
-    async fn open(&self, signed_in: SignedIn, place: &str) -> Result<Entered, DeskError> {
+    async fn open(&self, signed_in: SignedIn, from: Whence<'_>) -> Result<Entered, DeskError> {
         let stage = self.go_straight(Stage::signed_in(signed_in)).await?;
-        let (token, session) = self.sessions.open(stage, place).await?;
+        let (token, session) = self.sessions.open(stage, from).await?;
         self.settle(Entered { token, session }).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, LOCATION};
+use http::header::{HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -13,7 +13,7 @@ use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
 use crate::forward::{self, AnswerBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
-use crate::session::Session;
+use crate::session::{Session, short_agent};
 use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
@@ -73,7 +73,9 @@ impl Gate {
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
-        let visit = Visit { session, shown_dead, parked, place, request: request_id, rendering };
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let agent = agent.and_then(short_agent);
+        let visit = Visit { session, shown_dead, parked, place, agent, request: request_id, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))

@@ -25,6 +25,10 @@ pub enum Action {
     SignOut,
     /// `/declaration-en-attente`: a form that was posted after its session had ended.
     Parked,
+    /// `/sessions`: where else one is signed in.
+    Sessions,
+    /// `/sessions/fermer`: ending that.
+    CloseSessions,
     /// `/session`: the state.
     Session,
     /// `/session/continuer`: idle time back to full.
@@ -65,6 +69,8 @@ impl Action {
             "/quitter" => Self::Leave,
             "/deconnexion" => Self::SignOut,
             "/declaration-en-attente" => Self::Parked,
+            "/sessions" => Self::Sessions,
+            "/sessions/fermer" => Self::CloseSessions,
             "/session" => Self::Session,
             "/session/continuer" => Self::Continue,
             "/.well-known/jwks.json" => Self::Jwks,
@@ -93,10 +99,14 @@ impl Action {
             | Self::Establishment
             | Self::Parked
             | Self::Leave => "GET, HEAD, POST",
-            Self::SignOut | Self::Continue => "POST",
-            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo => {
-                "GET, HEAD"
-            }
+            Self::SignOut | Self::Continue | Self::CloseSessions => "POST",
+            Self::Session
+            | Self::Sessions
+            | Self::Jwks
+            | Self::Stylesheet
+            | Self::Script
+            | Self::PageScript
+            | Self::Logo => "GET, HEAD",
         }
     }
 
@@ -113,7 +123,7 @@ impl Action {
             | Self::Reset => true,
             Self::SignIn => matches!(stage, None | Some(Stage::Ready(_))),
             Self::Leave | Self::SignOut | Self::Session | Self::Continue => stage.is_some(),
-            Self::Caf => matches!(
+            Self::Caf | Self::Sessions | Self::CloseSessions => matches!(
                 stage,
                 Some(Stage::MustChooseCaf(_) | Stage::MustIdentifyEstablishment(_) | Stage::Ready(_))
             ),
@@ -147,6 +157,7 @@ impl Action {
             Self::Forgot => &["identifiant"],
             Self::Reset => &["jeton", "nouveau_mot_de_passe", "confirmation"],
             Self::Caf => &["caf", "retour"],
+            Self::CloseSessions => &["session"],
             Self::Establishment => &["identifiant_communication", "retour"],
             _ => &[],
         }

@@ -28,6 +28,7 @@ impl Asked {
             Action::Leave => "leave",
             Action::SignOut => "session-end",
             Action::Parked => "parked-form-dropped",
+            Action::CloseSessions => "session-revoke",
             _ => return None,
         };
         let typed = written.peek("identifiant").and_then(|typed| typed.parse::<Identifiant>().ok());

@@ -24,6 +24,7 @@ mod rendering;
 mod reply;
 mod script;
 mod session;
+mod sessions;
 mod sign_in;
 mod sign_out;
 mod state;
@@ -50,7 +51,7 @@ use crate::config::{self, Config, Pages};
 use crate::domain::{Calendar, Clock, LocalPath, NormalPath, Token};
 use crate::entry::{Desk, LostPassword, Signer};
 use crate::parking::{Parking, ParkingCookie};
-use crate::session::{Session, SessionCookie, Stage};
+use crate::session::{Session, SessionCookie, Stage, Whence};
 use crate::telemetry::audit;
 use fields::Fields;
 use pages::Site;
@@ -83,6 +84,8 @@ pub struct Visit {
     pub parked: Option<Token>,
     /// The client's address, as limits know it.
     pub place: String,
+    /// What the browser calls itself, in two words.
+    pub agent: Option<String>,
     /// The request's id.
     pub request: String,
     /// HTML or JSON.
@@ -163,6 +166,9 @@ impl Portal {
         }
         let retour = self.retour(fields::one(request.uri().query(), &["retour"]).as_deref());
         if request.method() != Method::POST {
+            if action == Action::Sessions {
+                return sessions::get(self, visit).await;
+            }
             if action == Action::Parked {
                 return parked::get(self, visit).await;
             }
@@ -263,7 +269,9 @@ impl Portal {
             Action::Leave => leave::post(self, visit).await,
             Action::SignOut => sign_out::post(self, visit).await,
             Action::Parked => parked::discard(self, visit).await,
+            Action::CloseSessions => sessions::close(self, visit, written).await,
             Action::Session
+            | Action::Sessions
             | Action::Continue
             | Action::Jwks
             | Action::Stylesheet
@@ -322,6 +330,10 @@ impl Portal {
 }
 
 impl Visit {
+    fn whence(&self) -> Whence<'_> {
+        Whence { place: &self.place, agent: self.agent.as_deref() }
+    }
+
     fn stage(&self) -> Option<&Stage> {
         self.session.as_deref().map(Session::stage)
     }

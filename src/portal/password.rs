@@ -38,7 +38,7 @@ async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<O
     {
         return Err(portal.broken(vec![PasswordRule::Confirmation]).into());
     }
-    let changed = portal.desk.change_password(session, &identifiant, current, new, &visit.place).await;
+    let changed = portal.desk.change_password(session, &identifiant, current, new, visit.whence()).await;
     Ok(Outcome::Entered(changed.map_err(|error| portal.cause(error))?))
 }
 

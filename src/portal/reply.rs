@@ -27,6 +27,8 @@ pub(super) enum Outcome {
     Asked,
     /// A form that waited is dropped; the secret of another that still does.
     Dropped(Option<Token>),
+    /// Sessions elsewhere were ended.
+    Closed,
     /// Nothing changed.
     Same,
 }
@@ -52,13 +54,16 @@ impl Portal {
                 let cookie = held.as_ref().map_or_else(|| cookie.clear(), |held| cookie.set(held));
                 (visit.session.as_deref(), Some(cookie))
             }
-            Outcome::Asked | Outcome::Same => (visit.session.as_deref(), None),
+            Outcome::Asked | Outcome::Closed | Outcome::Same => (visit.session.as_deref(), None),
         };
         let state = self.state(session, retour);
         let asked = matches!(outcome, Outcome::Asked);
         let mut response = match self.tongue(visit.rendering) {
             Rendering::Page if asked => self.page(&forgot::page(self, String::new(), true)),
             Rendering::Json => self.json(&state),
+            Rendering::Page if matches!(outcome, Outcome::Closed) => {
+                self.redirection(&format!("{}/sessions", self.site.prefix))
+            }
             Rendering::Page => self.redirection(&self.way(session.map(Session::stage), retour)),
         };
         if asked {

@@ -22,7 +22,7 @@ pub(super) async fn post(
         Err(error) => return Err(Refusal::from(error).again(form())),
     };
     let former = visit.session.as_deref();
-    let signed_in = portal.desk.sign_in(former, &identifiant, password, &visit.place).await;
+    let signed_in = portal.desk.sign_in(former, &identifiant, password, visit.whence()).await;
     metrics::sign_in(outcome(&signed_in));
     match signed_in {
         Ok(entered) => Ok(Outcome::Entered(entered)),

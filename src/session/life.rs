@@ -7,7 +7,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
-use super::{Record, SessionCache, SessionId, SessionStore, Stage, Token};
+use super::{Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
 use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
 use crate::telemetry::audit::{self, Entry};
@@ -58,6 +58,21 @@ impl Session {
     /// The address it was opened from.
     pub fn place(&self) -> &str {
         &self.record.place
+    }
+
+    /// What the browser it was opened in calls itself, in two words.
+    pub fn agent(&self) -> Option<&str> {
+        self.record.agent.as_deref()
+    }
+
+    /// Its public name.
+    pub fn sitting(&self) -> Sitting {
+        self.record.sitting
+    }
+
+    /// When its user last did something, as far as this process knows.
+    pub fn last_action(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.last_action_ms.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
     }
 
     /// The instant at which it ends if its user does nothing more.
@@ -136,11 +151,13 @@ impl Sessions {
     }
 
     /// Opens a session for one who has just signed in.
-    pub async fn open(&self, stage: Stage, place: &str) -> Result<(Token, Arc<Session>), SessionError> {
+    pub async fn open(&self, stage: Stage, from: Whence<'_>) -> Result<(Token, Arc<Session>), SessionError> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.policy.absolute_timeout).unwrap_or(Timestamp::MAX);
-        let (token, session) =
-            self.create(Record { stage, signed_in_at: now, ends_at, place: place.to_owned() }).await?;
+        let (place, agent) = (from.place.to_owned(), from.agent.map(str::to_owned));
+        let sitting = Sitting::new(ends_at)?;
+        let record = Record { stage, signed_in_at: now, ends_at, place, agent, sitting };
+        let (token, session) = self.create(record).await?;
         self.end_oldest(&session).await?;
         Ok((token, session))
     }
@@ -329,6 +346,17 @@ impl Sessions {
     /// Whether a session that was found earlier lives on, as far as this process knows.
     pub fn is_alive(&self, session: &Session) -> bool {
         self.clock.now() < session.ends_at(&self.policy)
+    }
+
+    pub(super) fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
+    /// A live session as the store has it now; the cache is for those who come with their token.
+    pub(super) async fn stored(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StoreError> {
+        let Some((record, last_action)) = self.store.find(id).await? else { return Ok(None) };
+        let session = Session::new(*id, record, last_action);
+        Ok(self.is_alive(&session).then(|| Arc::new(session)))
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Session>>> {

@@ -1,8 +1,11 @@
 //! A session's life: from signing in to leaving, in types (rules 3 to 7).
 
+mod agent;
 mod cache;
 mod cookie;
 mod life;
+mod register;
+mod sitting;
 mod stage;
 
 use async_trait::async_trait;
@@ -11,9 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Identifiant, StoreError, Timestamp};
 
 pub use crate::domain::Token;
+pub use agent::short as short_agent;
 pub use cache::SessionCache;
 pub use cookie::{PLAIN_NAME, SECURE_NAME, SessionCookie, Shown};
 pub use life::{Found, Policy, Session, SessionError, Sessions};
+pub use register::SittingsPage;
+pub use sitting::{InvalidSitting, Sitting};
 pub use stage::{Holder, MustChangePassword, MustChooseCaf, MustIdentifyEstablishment, Ready, Stage};
 
 /// The name of a session: the hash of its token.
@@ -30,6 +36,20 @@ pub struct Record {
     pub ends_at: Timestamp,
     /// The address it was opened from.
     pub place: String,
+    /// What the browser it was opened in calls itself, in two words, where it is one that is known.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// Its public name, the same from signing in to the end.
+    pub sitting: Sitting,
+}
+
+/// Where a session is opened from.
+#[derive(Debug, Clone, Copy)]
+pub struct Whence<'a> {
+    /// The client's address.
+    pub place: &'a str,
+    /// What the browser calls itself, in two words.
+    pub agent: Option<&'a str>,
 }
 
 /// Where sessions are kept, under the hash of their token.
@@ -60,4 +80,15 @@ pub trait SessionStore: Send + Sync {
         &self,
         account: &Identifiant,
     ) -> Result<Vec<(SessionId, Record, Timestamp)>, StoreError>;
+
+    /// The names of sittings that come after `after`, in their order, at most `limit`, each with the session it
+    /// is at; some may be gone. A sitting may come several times, since each of its sessions had its name.
+    async fn sittings(
+        &self,
+        after: Option<Sitting>,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError>;
+
+    /// The sessions that a sitting was at, gone ones among them.
+    async fn of_sitting(&self, sitting: Sitting) -> Result<Vec<SessionId>, StoreError>;
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Store;
 use crate::account::Account;
 use crate::domain::{Identifiant, Timestamp};
-use crate::session::{Record, SessionId, Token};
+use crate::session::{Record, SessionId, Sitting, Token};
 
 pub(super) use letters::*;
 pub(super) use life::*;
@@ -36,6 +36,7 @@ macro_rules! contract {
             a_touch_never_moves_time_back_nor_revives
             of_many_removers_one_is_told
             the_sessions_of_an_account_are_the_oldest_first
+            sittings_are_listed_in_order_and_swept
             tries_lock_at_max_and_locks_double
             a_count_is_forgotten_after_its_memory
             without_growth_a_lock_once_served_is_forgotten
@@ -102,6 +103,7 @@ pub(super) fn record(account: &str, signed_in: i64, ends: i64) -> Record {
         "signed_in_at": at(signed_in),
         "ends_at": at(ends),
         "place": "2001:db8::1",
+        "sitting": Sitting::new(at(ends)).expect("entropy"),
     }))
     .expect("a session")
 }

@@ -34,6 +34,7 @@ mod proxied;
 mod reminders;
 mod rules;
 mod session;
+mod sessions;
 mod sign_in;
 mod smoke;
 mod smuggling;

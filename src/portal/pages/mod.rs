@@ -30,6 +30,8 @@ pub enum Page {
     Leave(LeavePage),
     /// A form that waits.
     Parked(ParkedPage),
+    /// One's sessions.
+    Sessions(SessionsPage),
     /// A forgotten password.
     Forgot(ForgotPage),
     /// A new one in its place.
@@ -126,6 +128,35 @@ pub struct LeavePage {
     /// What stands around.
     pub frame: Frame,
     /// The Caf that is left for another; none where the session ends.
+    pub caf: Option<String>,
+}
+
+/// One's sessions, one's own first.
+#[derive(Debug, Template)]
+#[template(config = ".askama.toml", path = "sessions.html")]
+pub struct SessionsPage {
+    /// What stands around.
+    pub frame: Frame,
+    /// The sessions.
+    pub sessions: Vec<SessionRow>,
+}
+
+/// A session, as its owner knows it again.
+#[derive(Debug)]
+pub struct SessionRow {
+    /// Its public name.
+    pub name: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// Since when.
+    pub since: String,
+    /// When its user last did something.
+    pub last: String,
+    /// The address it was opened from.
+    pub place: String,
+    /// The browser, in two words.
+    pub agent: String,
+    /// The Caf it is at.
     pub caf: Option<String>,
 }
 
@@ -229,6 +260,7 @@ impl Page {
             Self::Establishment(page) => page.render(),
             Self::Leave(page) => page.render(),
             Self::Parked(page) => page.render(),
+            Self::Sessions(page) => page.render(),
             Self::Forgot(page) => page.render(),
             Self::Reset(page) => page.render(),
         })
@@ -243,6 +275,7 @@ impl Page {
             Self::Establishment(page) => &mut page.frame,
             Self::Leave(page) => &mut page.frame,
             Self::Parked(page) => &mut page.frame,
+            Self::Sessions(page) => &mut page.frame,
             Self::Forgot(page) => &mut page.frame,
             Self::Reset(page) => &mut page.frame,
         }

@@ -16,7 +16,7 @@ use crate::entry::{SigningKeyStore, StoredKey};
 use crate::establishment::{Establishment, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::parking::ParkingStore;
-use crate::session::{Record, SessionId, SessionStore};
+use crate::session::{Record, SessionId, SessionStore, Sitting};
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -162,6 +162,24 @@ impl SessionStore for Memory {
         let sessions = self.sessions.lock().expect("a lock");
         let own = sessions.iter().filter(|(_, (record, _))| record.stage.holder().account() == account);
         Ok(own.map(|(id, (record, at))| (*id, record.clone(), *at)).collect())
+    }
+
+    async fn sittings(
+        &self,
+        after: Option<Sitting>,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError> {
+        let sessions = self.sessions.lock().expect("a lock");
+        let mut named: Vec<_> = sessions.iter().map(|(id, (record, _))| (record.sitting, *id)).collect();
+        named.sort_unstable();
+        named.retain(|(sitting, _)| after.is_none_or(|after| *sitting > after));
+        named.truncate(limit);
+        Ok(named)
+    }
+
+    async fn of_sitting(&self, sitting: Sitting) -> Result<Vec<SessionId>, StoreError> {
+        let all = self.sittings(None, usize::MAX).await?;
+        Ok(all.into_iter().filter(|(one, _)| *one == sitting).map(|(_, id)| id).collect())
     }
 }
 

@@ -162,6 +162,7 @@ impl World {
             session,
             shown_dead,
             parked: None,
+            agent: None,
             place: "192.0.2.1".to_owned(),
             request: "id".to_owned(),
             rendering,

@@ -10,7 +10,7 @@ use crate::account::{Recovery, RecoveryStore};
 use crate::domain::Token;
 use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::parking::ParkingStore;
-use crate::session::SessionStore;
+use crate::session::{Record, SessionStore};
 
 pub(in crate::store) async fn a_session_is_kept_as_it_was(store: Tested) {
     let sessions: &dyn SessionStore = &*store;
@@ -65,8 +65,32 @@ pub(in crate::store) async fn the_sessions_of_an_account_are_the_oldest_first(st
     let order: Vec<_> = listed.iter().map(|(id, _, _)| *id).collect();
     assert_eq!(order, [ids[5], ids[2], ids[3], ids[4], ids[0]]);
     assert_eq!(listed[2].2, at(50));
-    assert_eq!(listed[0].1, record(owner.as_str(), 5, 43_200));
+    assert_eq!(listed[0].1.signed_in_at, at(5));
     assert_eq!(sessions.of_account(&other).await.expect("a list").len(), 1);
+}
+
+pub(in crate::store) async fn sittings_are_listed_in_order_and_swept(store: Tested) {
+    let sessions: &dyn SessionStore = &*store;
+    let mut expected = Vec::new();
+    for ends in [43_200, 43_201, 43_202, 80_000] {
+        let (id, kept) = (new_id(), record("a@esat.example", 0, ends));
+        sessions.create(&id, &kept, at(0)).await.expect("created");
+        expected.push((kept.sitting, id));
+    }
+    assert_eq!(sessions.sittings(None, 10).await.expect("a list"), expected);
+    assert_eq!(sessions.sittings(None, 2).await.expect("a list"), expected[..2]);
+    assert_eq!(sessions.sittings(Some(expected[1].0), 10).await.expect("a list"), expected[2..]);
+    assert_eq!(sessions.sittings(Some(expected[3].0), 10).await.expect("a list"), []);
+    // The sitting goes on in another session.
+    let (id, next) = (new_id(), Record { sitting: expected[0].0, ..record("a@esat.example", 0, 43_200) });
+    assert!(sessions.remove(&expected[0].1, &name("a@esat.example")).await.expect("an answer"));
+    sessions.create(&id, &next, at(0)).await.expect("created");
+    assert!(sessions.of_sitting(expected[0].0).await.expect("a list").contains(&id));
+    assert_eq!(sessions.of_sitting(expected[1].0).await.expect("a list"), [expected[1].1]);
+    let unknown = record("a@esat.example", 0, 5).sitting;
+    assert_eq!(sessions.of_sitting(unknown).await.expect("a list"), []);
+    store.sweep(at(60_000)).await.expect("swept");
+    assert_eq!(sessions.sittings(None, 10).await.expect("a list"), expected[3..]);
 }
 
 pub(in crate::store) async fn tries_lock_at_max_and_locks_double(store: Tested) {

@@ -1,11 +1,13 @@
 //! Sessions by their name, and an index of each account's.
 
+use std::ops::Bound;
+
 use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 
 use super::{Embedded, Failure};
 use crate::domain::{Identifiant, StoreError, Timestamp};
-use crate::session::{Record, SessionId, SessionStore};
+use crate::session::{Record, SessionId, SessionStore, Sitting};
 use crate::store::json::{decode, encode};
 
 /// Name to last action, end, the index's instant and rank, and record; instants in milliseconds since 1970.
@@ -13,6 +15,10 @@ const SESSIONS: TableDefinition<&str, (i64, i64, i64, u64, &[u8])> = TableDefini
 
 /// Account, instant of signing in, and rank among those of the same instant, to the session's name.
 const INDEX: TableDefinition<(&str, i64, u64), &str> = TableDefinition::new("sessions-of");
+
+/// A sitting's public name to the name of the session it is at. Swept by time alone: names whose session is gone
+/// lead nowhere.
+const SITTINGS: TableDefinition<&str, &str> = TableDefinition::new("sittings");
 
 type Index<'t> = Table<'t, (&'static str, i64, u64), &'static str>;
 type Kept = (SessionId, Record, Timestamp);
@@ -24,6 +30,7 @@ const GRACE_MS: i64 = 31 * 60_000;
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), Failure> {
     transaction.open_table(SESSIONS)?;
     transaction.open_table(INDEX)?;
+    transaction.open_table(SITTINGS)?;
     Ok(())
 }
 
@@ -40,6 +47,7 @@ impl SessionStore for Embedded {
             let row =
                 (at.as_millisecond(), record.ends_at.as_millisecond(), signed_in, rank, json.as_slice());
             transaction.open_table(SESSIONS)?.insert(id.as_str(), row)?;
+            transaction.open_table(SITTINGS)?.insert(record.sitting.to_string().as_str(), id.as_str())?;
             Ok(())
         })
         .await
@@ -93,18 +101,48 @@ impl SessionStore for Embedded {
         })
         .await
     }
+
+    async fn sittings(
+        &self,
+        after: Option<Sitting>,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError> {
+        let after = after.map(String::from);
+        self.read(move |snapshot| {
+            let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let table = snapshot.open_table(SITTINGS)?;
+            let rows = table.range::<&str>((start, Bound::Unbounded))?.take(limit);
+            let named = rows.map(|row| {
+                let (sitting, id) = row?;
+                Ok(sitting.value().parse().ok().zip(SessionId::parse(id.value())))
+            });
+            named.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    async fn of_sitting(&self, sitting: Sitting) -> Result<Vec<SessionId>, StoreError> {
+        self.read(move |snapshot| {
+            let id = snapshot.open_table(SITTINGS)?.get(sitting.to_string().as_str())?;
+            Ok(id.and_then(|id| SessionId::parse(id.value())).into_iter().collect())
+        })
+        .await
+    }
 }
 
 impl Embedded {
     /// Removes the sessions that ended before `now`.
     pub(super) async fn sweep_sessions(&self, now: Timestamp) -> Result<usize, StoreError> {
         let limit = now.as_millisecond().saturating_sub(GRACE_MS);
+        let cutoff = Timestamp::from_millisecond(limit).unwrap_or(Timestamp::MIN);
         let ended = self.read(move |snapshot| ended(snapshot, limit)).await?;
         if ended.is_empty() {
             return Ok(0);
         }
         self.write(move |transaction| {
             let mut removed = 0;
+            let old = Sitting::first_of(cutoff).to_string();
+            transaction.open_table(SITTINGS)?.retain_in(..old.as_str(), |_, _| false)?;
             for (account, id) in &ended {
                 removed += usize::from(remove(transaction, id, account)?);
             }

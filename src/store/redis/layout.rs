@@ -46,6 +46,11 @@ impl Layout {
         format!("{}:sessions-of:{account}", self.prefix)
     }
 
+    /// The register of sittings by their public names.
+    pub(super) fn sittings(&self) -> String {
+        format!("{}:sittings", self.prefix)
+    }
+
     pub(super) fn attempts(&self, key: &str) -> String {
         format!("{}:attempts:{key}", self.prefix)
     }

@@ -14,6 +14,7 @@
 //! | `octroi:session:ID` | string | record; expires |
 //! | `octroi:action:ID` | string | its last action, in ms; expires |
 //! | `octroi:sessions-of:IDENTIFIANT` | sorted set | session names, the oldest first; expires |
+//! | `octroi:sittings` | sorted set | `SITTING:ID`, the public names of all sessions; swept |
 //! | `octroi:attempts:KEY` | hash | `count`, `locked_until` and `forget_at` in ms; expires |
 //! | `octroi:outbox` | sorted set | errands, by the instant at which they are due |
 //! | `octroi:signing-keys` | list | keys, the oldest first |
@@ -160,10 +161,10 @@ impl Upkeep for Redis {
         self.link.is_up()
     }
 
-    /// Nothing to do: keys expire by themselves, and an account's dead sessions leave its index when the
-    /// index is read.
-    async fn sweep(&self, _now: Timestamp) -> Result<usize, StoreError> {
-        Ok(0)
+    /// Keys expire by themselves, and an account's dead sessions leave its index when the index is read; only
+    /// the register of sittings holds what must be struck off.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.sweep_sittings(now).await
     }
 }
 

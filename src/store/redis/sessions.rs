@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::{Redis, SCRIPTS};
 use crate::domain::{Identifiant, StoreError, Timestamp};
-use crate::session::{Record, SessionId, SessionStore};
+use crate::session::{Record, SessionId, SessionStore, Sitting};
 use crate::store::json::{decode, encode};
 
 type Kept = (SessionId, Record, Timestamp);
@@ -38,7 +38,9 @@ impl SessionStore for Redis {
         let index = self.layout.sessions_of(record.stage.holder().account());
         let signed_in = record.signed_in_at.as_millisecond().to_string();
         let arguments = [id.to_text(), signed_in, keep.to_string()];
-        self.run(&SCRIPTS.index, &index, &arguments.each_ref().map(String::as_bytes)).await
+        let () = self.run(&SCRIPTS.index, &index, &arguments.each_ref().map(String::as_bytes)).await?;
+        let name = format!("{}:{}", record.sitting, id.to_text());
+        self.change(&::redis::Cmd::zadd(self.layout.sittings(), name, 0)).await
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<(Record, Timestamp)>, StoreError> {
@@ -88,9 +90,55 @@ impl SessionStore for Redis {
         }
         Ok(sessions)
     }
+
+    async fn sittings(
+        &self,
+        after: Option<Sitting>,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError> {
+        let start = after.map_or_else(|| "-".to_owned(), |after| format!("({after};"));
+        self.named_between(&start, "+", limit).await
+    }
+
+    async fn of_sitting(&self, sitting: Sitting) -> Result<Vec<SessionId>, StoreError> {
+        let (start, end) = (format!("[{sitting}:"), format!("({sitting};"));
+        let named = self.named_between(&start, &end, MOST_OF_SITTING).await?;
+        // The latest token's may be any of them.
+        Ok(named.into_iter().map(|(_, id)| id).collect())
+    }
 }
 
+/// Sessions that one sitting is asked for: each change of its stage makes one more.
+const MOST_OF_SITTING: usize = 1_000;
+
 impl Redis {
+    /// Names of the register in its order, which is that of bytes: `SITTING:SESSION`; `;` comes right after `:`.
+    async fn named_between(
+        &self,
+        start: &str,
+        end: &str,
+        limit: usize,
+    ) -> Result<Vec<(Sitting, SessionId)>, StoreError> {
+        let mut command = ::redis::cmd("ZRANGE");
+        command.arg(self.layout.sittings()).arg(start).arg(end).arg("BYLEX");
+        command.arg("LIMIT").arg(0).arg(limit);
+        let names: Vec<String> = self.query(&command).await?;
+        let parsed = names.iter().filter_map(|name| {
+            let (sitting, id) = name.split_once(':')?;
+            Some((sitting.parse().ok()?, SessionId::parse(id)?))
+        });
+        Ok(parsed.collect())
+    }
+
+    /// Strikes the sittings off the register that ended before `now`.
+    pub(super) async fn sweep_sittings(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let limit = now.as_millisecond().saturating_sub(GRACE_MS);
+        let old = Sitting::first_of(Timestamp::from_millisecond(limit).unwrap_or(Timestamp::MIN));
+        let mut command = ::redis::cmd("ZREMRANGEBYLEX");
+        command.arg(self.layout.sittings()).arg("-").arg(format!("({old}"));
+        self.change(&command).await
+    }
+
     async fn all_halves(&self, ids: &[SessionId]) -> Result<Vec<Halves>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());

@@ -1,0 +1,96 @@
+//! Where else one is signed in: since when, from where, and ending it.
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::pages::{SessionRow, SessionsPage};
+use super::reply::Outcome;
+use super::{BodyError, FieldFault, Page, Portal, Refusal, Rendering, Visit, french};
+use crate::domain::{StoreError, Timestamp};
+use crate::session::{Session, Sitting};
+
+/// The word that ends all sessions but one's own.
+const OTHERS: &str = "autres";
+
+/// One's sessions, to a program.
+#[derive(Debug, Serialize)]
+struct View {
+    sessions: Vec<SessionView>,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionView {
+    session: Sitting,
+    courante: bool,
+    depuis: Timestamp,
+    derniere_action: Timestamp,
+    lieu: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    navigateur: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caf: Option<String>,
+}
+
+pub(super) async fn get(portal: &Portal, visit: &Visit) -> Result<Response<Full<Bytes>>, Refusal> {
+    let own = visit.known()?;
+    let sessions = portal.desk.sessions.of_account(own.stage().holder().account()).await?;
+    let (current, others): (Vec<_>, Vec<_>) =
+        sessions.iter().map(|session| &**session).partition(|session| session.sitting() == own.sitting());
+    let all = current.into_iter().chain(others);
+    Ok(match portal.tongue(visit.rendering) {
+        Rendering::Page => portal.page(&page(portal, own, all)),
+        Rendering::Json => portal.json(&View { sessions: all.map(|session| view(own, session)).collect() }),
+    })
+}
+
+pub(super) async fn close(portal: &Portal, visit: &Visit, mut fields: Fields) -> Result<Outcome, Refusal> {
+    let own = visit.known()?;
+    let asked = fields.text("session")?;
+    if asked == OTHERS {
+        end_others(portal, own).await?;
+        return Ok(Outcome::Closed);
+    }
+    let malformed = BodyError::Field { name: "session", fault: FieldFault::Malformed };
+    let sitting: Sitting = asked.trim().parse().map_err(|_| malformed)?;
+    if sitting == own.sitting() {
+        portal.desk.sign_out(own).await.map_err(|error| portal.cause(error))?;
+        return Ok(Outcome::Left);
+    }
+    // One that is gone already is what was wanted; one of somebody else's is not looked for.
+    portal.desk.sessions.end_sitting(own.stage().holder().account(), sitting).await?;
+    Ok(Outcome::Closed)
+}
+
+async fn end_others(portal: &Portal, own: &Session) -> Result<usize, StoreError> {
+    portal.desk.sessions.end_all(own.stage().holder().account(), Some(own.id())).await
+}
+
+fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Session>) -> Page {
+    let moment = |at: Timestamp| french::moment(&at.to_zoned(portal.calendar.zone()));
+    let row = |session: &Session| SessionRow {
+        name: session.sitting().to_string(),
+        current: session.sitting() == own.sitting(),
+        since: moment(session.signed_in_at()),
+        last: moment(session.last_action()),
+        place: session.place().to_owned(),
+        agent: session.agent().unwrap_or("Navigateur inconnu").to_owned(),
+        caf: session.stage().caf().map(|code| portal.contact(code).name),
+    };
+    let frame = portal.frame(Some(own.stage().holder().account().as_str()), None);
+    Page::Sessions(SessionsPage { frame, sessions: all.map(row).collect() })
+}
+
+fn view(own: &Session, session: &Session) -> SessionView {
+    SessionView {
+        session: session.sitting(),
+        courante: session.sitting() == own.sitting(),
+        depuis: session.signed_in_at(),
+        derniere_action: session.last_action(),
+        lieu: session.place().to_owned(),
+        navigateur: session.agent().map(str::to_owned),
+        caf: session.stage().caf().map(String::from),
+    }
+}
