@@ -359,6 +359,7 @@ fn start_admin(
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+        fleet: Arc::clone(&services.shared.fleet),
         authority: Arc::new(proofs.authority(&config.admin)),
         author: admin::Author::local(None),
     });

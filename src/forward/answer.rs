@@ -38,13 +38,7 @@ pub(super) fn accept_switch(
     Ok(())
 }
 
-fn edit(
-    head: &mut Parts,
-    caf: CafCode,
-    tag: &Tag,
-    mark: Mark,
-    scratch: &mut Vec<u8>,
-) -> Result<(), Reason> {
+fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec<u8>) -> Result<(), Reason> {
     let headers = &mut head.headers;
     let survey = Survey::of(headers);
     if survey.caf_code && names_another(headers, caf) {

@@ -11,13 +11,13 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
 use super::fleet::{Offer, Team};
 use super::pool::{Instance, Lease, Seat};
 use super::sticky::Mark;
 use super::upload::{BoxError, Progress, Silence, Upload};
-use super::Prepared;
 use crate::domain::CafCode;
 
 /// A Caf's backend, as one worker sees it.

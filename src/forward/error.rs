@@ -149,11 +149,9 @@ impl Error {
     /// 504 where it is late; 400 or 413 where the fault is the client's own.
     pub fn status(&self) -> StatusCode {
         match self.reason {
-            Reason::NoBackend
-            | Reason::Drained
-            | Reason::Unwell
-            | Reason::Full
-            | Reason::WaitTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::NoBackend | Reason::Drained | Reason::Unwell | Reason::Full | Reason::WaitTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::RequestTimeout

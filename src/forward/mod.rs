@@ -128,8 +128,7 @@ where
             let blame = |reason| Error::new(caf, reason);
             let (backend, request, plan) = prepared.map_err(blame)?;
             let upload = request.body().progress();
-            let (answer, lease) =
-                backend.exchange(request, upload.as_deref(), plan).await.map_err(blame)?;
+            let (answer, lease) = backend.exchange(request, upload.as_deref(), plan).await.map_err(blame)?;
             let is_reusable = answer.version() == Version::HTTP_11;
             let answer = self.give_out(backend, answer, Hold { lease, upload, is_reusable }, plan);
             Ok(self.injector.dress(answer.map_err(blame)?, wish))
@@ -167,7 +166,8 @@ where
     ) -> Result<Response<BackendBody<B>>, Reason> {
         let (mut head, body) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
-        let accepted = answer::accept(&mut head, backend.caf, &backend.tag, hold.lease.member().mark, scratch);
+        let accepted =
+            answer::accept(&mut head, backend.caf, &backend.tag, hold.lease.member().mark, scratch);
         if let Err(reason) = accepted {
             hold.lease.failed(&reason);
             return Err(reason);

@@ -61,7 +61,8 @@ mod tests {
         out.clear();
         mark.write(b"=", &mut out);
         assert_eq!(out, b"=");
-        for other in [&b"=abc"[..], b"=", b"", b"=ABCDEF01~x", b"=0123456~x", b"=012345678~x", b"0123456a~x"] {
+        for other in [&b"=abc"[..], b"=", b"", b"=ABCDEF01~x", b"=0123456~x", b"=012345678~x", b"0123456a~x"]
+        {
             assert_eq!(Mark::split(other), None, "{other:?}");
         }
     }

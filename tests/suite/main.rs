@@ -18,6 +18,7 @@ mod forgotten;
 mod forwarding;
 mod http2;
 mod imports;
+mod instances;
 mod led;
 mod limits;
 mod mail;

@@ -62,9 +62,7 @@ fn clashes_are_refused() {
         let line = one(&format!("{text}\n"));
         assert!(line.contains(says), "{text}\n{line}");
     }
-    for url in
-        ["http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"]
-    {
+    for url in ["http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"] {
         let caf = format!("[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=['{url}']\n");
         assert!(one(&caf).contains("octroi.toml:5:11: caf.backends: found"), "{url}");
     }

@@ -40,9 +40,8 @@ impl Team {
         not: &'a [usize],
     ) -> impl Iterator<Item = usize> + 'a {
         let members = self.members.iter().enumerate();
-        let open = members.filter(move |(place, member)| {
-            *place != than && !not.contains(place) && self.share(member) > 0
-        });
+        let open = members
+            .filter(move |(place, member)| *place != than && !not.contains(place) && self.share(member) > 0);
         open.map(|(place, _)| place)
     }
 
@@ -87,9 +86,8 @@ impl Team {
     /// Where nobody is well: one that is left alone only because it failed is better than nothing.
     fn last_resort(&self, not: &[usize]) -> Result<usize, Reason> {
         let members = || self.members.iter().enumerate().filter(|(place, _)| !not.contains(place));
-        let passes = |(_, member): &(usize, &Arc<Member>)| {
-            !member.is_draining() && !member.health.fails_checks()
-        };
+        let passes =
+            |(_, member): &(usize, &Arc<Member>)| !member.is_draining() && !member.health.fails_checks();
         let place = members().filter(passes).min_by_key(|(_, member)| member.room.busy());
         let is_any_to_be_asked = members().any(|(_, member)| !member.is_draining());
         let reason = if is_any_to_be_asked { Reason::Unwell } else { Reason::Drained };

@@ -80,7 +80,11 @@ impl Health {
     }
 
     /// One more failure; for how long it is left alone from now on, if that is the consequence.
-    pub(super) fn failed(&self, rule: &config::Backend, others_up: impl FnOnce() -> bool) -> Option<Duration> {
+    pub(super) fn failed(
+        &self,
+        rule: &config::Backend,
+        others_up: impl FnOnce() -> bool,
+    ) -> Option<Duration> {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures < rule.eject_after || self.ejected_for().is_some() || !others_up() {
             return None;
@@ -145,7 +149,11 @@ mod tests {
             assert!(health.is_up(), "{seconds}");
         }
         later(&mut health, Duration::from_secs(61));
-        assert_eq!(health.failed(&rule, || true), Some(Duration::from_secs(5)), "a long good time is counted");
+        assert_eq!(
+            health.failed(&rule, || true),
+            Some(Duration::from_secs(5)),
+            "a long good time is counted"
+        );
     }
 
     #[test]

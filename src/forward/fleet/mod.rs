@@ -32,8 +32,8 @@ use crate::config::{self, Config, Protocol};
 use crate::domain::{CafCode, Clock, Timestamp};
 
 pub(super) use self::dial::{Socket, Version};
-pub(super) use self::tls::Offer;
 pub use self::orders::OrderError;
+pub(super) use self::tls::Offer;
 pub use self::tls::TlsError;
 pub use self::view::{CafView, InstanceState, InstanceView, LastError};
 
@@ -97,6 +97,12 @@ impl Fleet {
         let mut teams = teams.collect::<Result<Vec<_>, _>>()?;
         teams.sort_by_key(|team| team.caf);
         Ok(Arc::new(Self { teams }))
+    }
+
+    /// The backends of no Caf.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Arc<Self> {
+        Arc::new(Self { teams: Vec::new() })
     }
 
     /// Checks the instances that are to be, and re-reads certificates, for as long as the program runs.

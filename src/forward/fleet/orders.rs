@@ -34,7 +34,8 @@ impl Fleet {
             return Ok(team.view());
         };
         let wanted = named.trim_end_matches('/');
-        let is_it = |url: &str| url == wanted || url.split_once("://").is_some_and(|(_, rest)| rest == wanted);
+        let is_it =
+            |url: &str| url == wanted || url.split_once("://").is_some_and(|(_, rest)| rest == wanted);
         let found = team.members.iter().find(|member| is_it(&member.address.to_string()));
         let member = found.ok_or_else(|| OrderError::Instance {
             caf,

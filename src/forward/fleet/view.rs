@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fleet, Member, Team};
 use crate::domain::{CafCode, Timestamp};
+use crate::telemetry::metrics::{Backends, Instance};
 
 /// One Caf.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +73,22 @@ pub struct LastError {
 }
 
 impl Fleet {
+    /// What is counted of them.
+    pub fn counts(&self) -> Backends {
+        let instances = self.teams.iter().flat_map(|team| {
+            team.members.iter().enumerate().map(|(place, member)| Instance {
+                caf: team.caf,
+                number: place + 1,
+                is_up: member.state(team) == InstanceState::Up,
+                requests: member.room.busy(),
+                waiting: member.room.waiting(),
+                ejections: member.ejections.load(Ordering::Relaxed),
+            })
+        });
+        let retries = self.teams.iter().map(|team| (team.caf, team.retries.load(Ordering::Relaxed)));
+        Backends { instances: instances.collect(), retries: retries.collect() }
+    }
+
     /// All Cafs, by code.
     pub fn view(&self) -> Vec<CafView> {
         self.teams.iter().map(|team| team.view()).collect()
@@ -91,14 +108,17 @@ impl Team {
 }
 
 impl Member {
-    fn view(&self, team: &Team) -> InstanceView {
-        let ejected_for = self.health.ejected_for();
-        let state = match ejected_for {
+    fn state(&self, team: &Team) -> InstanceState {
+        match self.health.ejected_for() {
             _ if self.is_draining() || team.is_draining() => InstanceState::Draining,
+            _ if self.health.fails_checks() => InstanceState::Failing,
             Some(_) => InstanceState::Ejected,
-            None if self.health.fails_checks() => InstanceState::Failing,
             None => InstanceState::Up,
-        };
+        }
+    }
+
+    fn view(&self, team: &Team) -> InstanceView {
+        let (state, ejected_for) = (self.state(team), self.health.ejected_for());
         let last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
         InstanceView {
             instance: self.address.to_string(),
