@@ -163,7 +163,7 @@ where
         };
         match answer {
             Ok(answer) => {
-                self.judge(&answer, lease);
+                judge(answer.status(), lease);
                 Ok(answer)
             }
             Err(unsent) => {
@@ -176,17 +176,6 @@ where
                 }
                 Err((unsent.request, reason))
             }
-        }
-    }
-
-    /// An instance that answers is well, unless it says itself that it is not.
-    fn judge(&self, answer: &Response<Incoming>, lease: &Lease<B>) {
-        const UNWELL: [StatusCode; 3] =
-            [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-        if UNWELL.contains(&answer.status()) {
-            lease.failed(&format_args!("it answers {}", answer.status()));
-        } else {
-            lease.member().health.succeeded();
         }
     }
 
@@ -220,6 +209,17 @@ where
             }
             timer.as_mut().reset((since + limit).min(deadline));
         }
+    }
+}
+
+/// An instance that answers is well, unless it says itself that it is not.
+fn judge<B>(status: StatusCode, lease: &Lease<B>) {
+    if [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]
+        .contains(&status)
+    {
+        lease.failed(&format_args!("it answers {status}"));
+    } else {
+        lease.member().health.succeeded();
     }
 }
 

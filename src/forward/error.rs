@@ -95,11 +95,16 @@ impl Reason {
 
     /// Whether nothing of the request has reached a backend.
     pub fn is_before_sending(&self) -> bool {
-        match self {
-            Self::NoBackend | Self::Drained | Self::Unwell | Self::Full => true,
-            Self::WaitTimeout | Self::Connect(_) | Self::ConnectTimeout => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::NoBackend
+                | Self::Drained
+                | Self::Unwell
+                | Self::Full
+                | Self::WaitTimeout
+                | Self::Connect(_)
+                | Self::ConnectTimeout
+        )
     }
 
     /// Whether another instance may do better with the same request.

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::harness::backend::{Backend, Then, answer, answer_with, respond};
 use crate::harness::client::Client;

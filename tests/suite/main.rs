@@ -10,6 +10,8 @@ mod harness;
 mod administration;
 mod audit;
 mod authority;
+mod backend_http2;
+mod backend_tls;
 mod browser;
 mod caf;
 mod calendar;

@@ -43,9 +43,10 @@ pub(super) async fn go_on(team: Arc<Team>, member: Arc<Member>, check: Check) {
             member.health.checked(wrong.is_none());
             in_a_row = 0;
             let (caf, instance) = (team.caf, &member.address);
-            match wrong {
-                Some(what) => tracing::warn!(%caf, %instance, what, "an instance fails its checks"),
-                None => tracing::info!(%caf, %instance, "an instance passes its checks again"),
+            if let Some(what) = wrong {
+                tracing::warn!(%caf, %instance, what, "an instance fails its checks");
+            } else {
+                tracing::info!(%caf, %instance, "an instance passes its checks again");
             }
         }
         sleep(jittered(team.rule.check_interval)).await;

@@ -112,13 +112,13 @@ mod tests {
     use crate::forward::testing::timeouts;
 
     fn team(weights: &[u32]) -> Arc<Team> {
-        let addresses: Vec<_> = (0..weights.len()).map(|place| ("127.0.0.1", 1_000 + place as u16)).collect();
+        let addresses: Vec<_> = (1_000..).zip(weights).map(|(port, _)| ("127.0.0.1", port)).collect();
         let caf = config::Caf { weights: weights.to_vec(), ..config::Caf::least("921", "x", &addresses) };
         let fleet = Fleet::of(&[caf], &timeouts(), &Clock::system()).unwrap();
         Arc::clone(&fleet.teams()[0])
     }
 
-    fn drawn(team: &Team, not: &[usize]) -> Vec<usize> {
+    fn drawn(team: &Team, not: &[usize]) -> Vec<u32> {
         let mut counts = vec![0; team.members.len()];
         for _ in 0..6_000 {
             counts[team.choose(None, not).unwrap()] += 1;
@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn idle_instances_get_what_their_weights_say() {
         let counts = drawn(&team(&[1, 2, 3]), &[]);
-        for (count, expected) in counts.iter().zip([1_000_i64, 2_000, 3_000]) {
-            assert!((*count as i64 - expected).abs() < 300, "{counts:?}");
+        for (count, expected) in counts.iter().zip([1_000, 2_000, 3_000]) {
+            assert!(count.abs_diff(expected) < 300, "{counts:?}");
         }
         assert_eq!(drawn(&team(&[1, 1]), &[0]), [0, 6_000]);
     }

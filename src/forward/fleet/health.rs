@@ -130,7 +130,7 @@ mod tests {
         config::Backend {
             eject_after: 3,
             eject_time: Duration::from_secs(5),
-            max_eject_time: Duration::from_secs(60),
+            max_eject_time: Duration::from_mins(1),
             ..timeouts()
         }
     }

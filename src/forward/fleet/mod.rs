@@ -138,7 +138,9 @@ impl Team {
     fn new(caf: &config::Caf, backend: &config::Backend, clock: &Clock) -> Result<Self, TlsError> {
         let rule = caf.overrides.over(backend);
         let member = |(address, weight): (&config::BackendAddress, &u32)| {
-            Arc::new(Member::new(address.clone(), *weight, &rule))
+            let member = Member::new(address.clone(), *weight, &rule);
+            member.prefers_http2.store(caf.protocol == Protocol::Http2, Ordering::Relaxed);
+            Arc::new(member)
         };
         Ok(Self {
             caf: caf.code,
