@@ -133,6 +133,9 @@ impl App {
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
         let admin = start_admin(&background, &config, clock, &services)?;
+        if let Err(error) = background.block_on(services.shared.fleet.follow(store.as_ref())) {
+            tracing::warn!(%error, "what operators have drained is not known yet");
+        }
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
         for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
@@ -141,8 +144,8 @@ impl App {
         let (sessions, signer) = (Arc::clone(&services.sessions), Arc::clone(&services.signer));
         background.spawn(async move { sessions.write_actions().await });
         background.spawn(async move { signer.keep_fresh().await });
+        background.spawn(Arc::clone(&services.shared.fleet).watch(store.clone()));
         background.spawn(sweep(store, clock.clone()));
-        background.spawn(Arc::clone(&services.shared.fleet).watch());
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
@@ -360,6 +363,7 @@ fn start_admin(
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
         fleet: Arc::clone(&services.shared.fleet),
+        drains: services.store.clone(),
         authority: Arc::new(proofs.authority(&config.admin)),
         author: admin::Author::local(None),
     });

@@ -229,6 +229,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         ready: Arc::new(Vec::new),
         known_cafs: known.collect(),
         fleet: crate::forward::Fleet::empty(),
+        drains: crate::store::embedded::Embedded::in_memory().expect("a store"),
         authority: Arc::new(super::Authority::new(None, None)),
         author: super::Author::local(None),
     };

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{CafCode, Clock};
+use crate::drains::DrainStore;
 use crate::entry::{Explainer, Registry};
 use crate::forward::Fleet;
 
@@ -86,6 +87,8 @@ pub struct State {
     pub known_cafs: Vec<(CafCode, String)>,
     /// The Cafs' backends.
     pub fleet: Arc<Fleet>,
+    /// What of them is out of service.
+    pub drains: Arc<dyn DrainStore>,
     /// Who may use the API.
     pub authority: Arc<Authority>,
     /// Who asks, and so how much is seen. Each request works with a state of its own author's.

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
@@ -32,10 +31,6 @@ pub struct TlsError {
     path: PathBuf,
     why: String,
 }
-
-/// How often the files are compared with what was read. Contents are compared, not times: some deployments change a
-/// link several folders above.
-pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The versions of HTTP that an instance may choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
