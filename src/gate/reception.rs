@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderName, LOCATION, USER_AGENT};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 
@@ -73,10 +73,11 @@ impl Gate {
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
-        let agent = agent(request.headers());
+        let (agent, navigates) = (agent(request.headers()), navigates(request.headers()));
         let visit = Visit {
             session,
             shown_dead,
+            navigates,
             clicked_twice,
             parked,
             place,
@@ -94,8 +95,9 @@ impl Gate {
     pub(super) async fn follow(&self, arrival: &mut Arrival) -> Result<bool, Problem> {
         let headers = arrival.request.headers();
         let route = self.shared.portal.route(&arrival.path);
-        if !matches!(route, Route::Action(action) if action.is_followed())
-            || !parked::is_form(&arrival.request)
+        if arrival.request.method() != Method::POST
+            || !matches!(route, Route::Action(action) if action.is_followed())
+            || !navigates(headers)
         {
             return Ok(false);
         }
@@ -183,6 +185,11 @@ impl Gate {
         response.headers_mut().insert(LOCATION, location);
         Ok(response)
     }
+}
+
+/// Whether a browser says that a person's link or form leads here (Fetch Metadata).
+fn navigates(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
 /// What the browser calls itself, in two words.

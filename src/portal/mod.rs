@@ -80,6 +80,8 @@ pub struct Visit {
     pub session: Option<Arc<Session>>,
     /// Whether it showed a cookie that no longer lives.
     pub shown_dead: bool,
+    /// Whether a browser says that a person's link or form leads here (Fetch Metadata).
+    pub navigates: bool,
     /// Whether this session is the one that a step led to which is asked for a second time.
     pub clicked_twice: bool,
     /// The secret of a form that waits, if it showed one.
@@ -282,10 +284,10 @@ impl Portal {
 
     /// The session that `own` went on as while this very request was under way: the first of two clicks was quicker.
     async fn successor(&self, visit: &Visit, own: &Session) -> Result<Option<Arc<Session>>, Cause> {
-        match visit.rendering {
-            Rendering::Page => Ok(self.desk.sessions.successor(own.id(), visit.whence()).await?),
-            Rendering::Json => Ok(None),
+        if !visit.navigates {
+            return Ok(None);
         }
+        Ok(self.desk.sessions.successor(own.id(), visit.whence()).await?)
     }
 
     async fn act(

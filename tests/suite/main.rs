@@ -13,6 +13,7 @@ mod authority;
 mod browser;
 mod caf;
 mod calendar;
+mod clicks;
 mod explain;
 mod forgotten;
 mod forwarding;

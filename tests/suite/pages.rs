@@ -206,6 +206,12 @@ fn the_pages_of_one_who_is_in() {
             walk.browser.press("Valider").await;
             walk.open("/portail/connexion").await;
             walk.look("accueil").await;
+            let _elsewhere = walk.world.signed_in(TWO_CAFS);
+            walk.browser.find("a[href$=\"/sessions\"]").await.click().await.unwrap();
+            walk.browser.reads("Fermer toutes les autres sessions").await;
+            walk.look("sessions").await;
+            walk.browser.press("Fermer cette session").await;
+            walk.browser.reads("Aucune autre session").await;
             walk.open("/portail/quitter").await;
             walk.look("quitter-caf").await;
             walk.sign_out().await;
