@@ -14,6 +14,7 @@ mod browser;
 mod caf;
 mod calendar;
 mod clicks;
+mod demo;
 mod explain;
 mod forgotten;
 mod forwarding;

@@ -44,7 +44,7 @@ fn sessions(world: &World) -> usize {
 }
 
 /// Presses Tab until the focus is there; it must be seen wherever it stops.
-async fn tab_to(browser: &Browser, css: &str) {
+pub async fn tab_to(browser: &Browser, css: &str) {
     for _ in 0..30 {
         browser.key(Key::Tab).await;
         let script = format!(
@@ -61,12 +61,12 @@ async fn tab_to(browser: &Browser, css: &str) {
     panic!("the keyboard does not reach {css}: {}", browser.text().await);
 }
 
-async fn type_there(browser: &Browser, text: &str) {
+pub async fn type_there(browser: &Browser, text: &str) {
     browser.window.active_element().await.unwrap().send_keys(text).await.unwrap();
 }
 
 /// Fills the fields in the order of the page and sends them, with Tab and Enter alone.
-async fn fill(browser: &Browser, fields: &[(&str, &str)]) {
+pub async fn fill(browser: &Browser, fields: &[(&str, &str)]) {
     for (name, text) in fields {
         tab_to(browser, &format!("[name={name}]")).await;
         type_there(browser, text).await;
