@@ -13,7 +13,8 @@ const DECLARATION: [(&str, &str); 2] = [("salarie", "Jeanne"), ("remuneration", 
 const RECEIVED: &str = "Reçu par la Caf de Paris : Jeanne, 1234 €.";
 
 fn rehearse(javascript: bool, walk: impl AsyncFnOnce(&mut Gateway, &Browser)) {
-    let mut gateway = Gateway::demo_with(&[("OCTROI_REHEARSAL__NOW", NOON)]);
+    let mut gateway =
+        Gateway::demo_with(&[("OCTROI_REHEARSAL__NOW", NOON), ("OCTROI_SESSION__IDLE_TIMEOUT", "20m")]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let browser = Browser::start(javascript).await;
@@ -62,16 +63,19 @@ fn one_declares_is_warned_continues_and_expires() {
         fill(browser, &DECLARATION).await;
         browser.reads(RECEIVED).await;
         browser.until("the script has read the state", "return localStorage.getItem('octroi-session')").await;
-        gateway.advance(26 * 60);
+        gateway.advance(16 * 60);
         look(browser).await;
         browser.until("the warning", &format!("{ASKED}'Votre session va se terminer'")).await;
         browser.key(Key::Enter).await;
         browser.until("it is gone", "return !document.documentElement.lastElementChild.shadowRoot").await;
-        gateway.advance(26 * 60 + 31 * 60);
+        gateway.advance((16 + 21) * 60);
         look(browser).await;
         browser.until("the end", &format!("{ASKED}'Votre session a expiré'")).await;
+        let said = "return document.documentElement.lastElementChild.shadowRoot.textContent";
+        let said = browser.window.execute(said, Vec::new()).await.unwrap();
+        assert!(said.as_str().unwrap().contains("après 20 minutes sans action"), "{said}");
         browser.key(Key::Enter).await;
-        browser.reads("Se connecter").await;
+        browser.reads("Une session se ferme après 20 minutes sans action").await;
         to_paris(browser).await;
         browser.reads("téléprocédure de démonstration").await;
         leave(browser).await;

@@ -24,6 +24,7 @@ mod led;
 mod limits;
 mod mail;
 mod metrics;
+mod notices;
 mod operations;
 mod origin;
 mod pages;
