@@ -243,8 +243,13 @@ fn lines(path: &Path) -> Result<Vec<String>, String> {
             text.len()
         ));
     }
-    let lines: Vec<String> =
-        text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let lines: Vec<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
     if lines.is_empty() {
         return Err("which is empty, expected text, one sentence or paragraph a line".to_owned());
     }
