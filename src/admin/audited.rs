@@ -19,6 +19,8 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         Command::ImportEstablishments(file) if !file.dry_run => ("establishment-import", None),
         Command::RevokeSession(_) => ("session-revoke", None),
         Command::RevokeSessions(of) => ("session-revoke", Some(of.to_string())),
+        Command::DrainCaf(_) => ("caf-drain", None),
+        Command::UndrainCaf(_) => ("caf-undrain", None),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
@@ -27,8 +29,14 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         | Command::ImportEstablishments(_)
         | Command::ExportEstablishments(_)
         | Command::ListSessions(_)
+        | Command::ListCafs
+        | Command::ShowCaf(_)
         | Command::Explain(_)
         | Command::ShowClock => return None,
     };
-    Some(Entry { what, who, by: Some(author.to_string()), ..Entry::default() })
+    let caf = match command {
+        Command::DrainCaf(order) | Command::UndrainCaf(order) => Some(order.caf),
+        _ => None,
+    };
+    Some(Entry { what, who, caf, by: Some(author.to_string()), ..Entry::default() })
 }

@@ -228,6 +228,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         rehearsal: true,
         ready: Arc::new(Vec::new),
         known_cafs: known.collect(),
+        fleet: crate::forward::Fleet::empty(),
         authority: Arc::new(super::Authority::new(None, None)),
         author: super::Author::local(None),
     };

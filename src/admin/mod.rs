@@ -10,6 +10,7 @@ mod answer;
 mod audited;
 pub mod author;
 mod authority;
+mod caf;
 mod certificate;
 mod clock;
 mod command;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use crate::domain::{CafCode, Clock};
 use crate::entry::{Explainer, Registry};
+use crate::forward::Fleet;
 
 pub use answer::{
     AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
@@ -44,6 +46,7 @@ pub use answer::{
 };
 pub use author::Author;
 pub use authority::Authority;
+pub use caf::{CafsList, Drain};
 pub use command::{AccountQuery, Command, ExplainQuery, SessionQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
@@ -81,6 +84,8 @@ pub struct State {
     pub ready: Arc<Readiness>,
     /// Codes and names of the Cafs of the configuration.
     pub known_cafs: Vec<(CafCode, String)>,
+    /// The Cafs' backends.
+    pub fleet: Arc<Fleet>,
     /// Who may use the API.
     pub authority: Arc<Authority>,
     /// Who asks, and so how much is seen. Each request works with a state of its own author's.

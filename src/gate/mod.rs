@@ -40,7 +40,7 @@ pub use tunnel::{EventStream, Tunnels};
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
-use crate::forward::Forwarder;
+use crate::forward::{Fleet, Forwarder};
 use crate::limits::{ClientKey, RateLimiter};
 use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
@@ -59,6 +59,8 @@ pub struct Shared {
     pub gatekeeper: Arc<Gatekeeper>,
     /// The public endpoints.
     pub portal: Arc<Portal>,
+    /// The Cafs' backends, as all workers know them.
+    pub fleet: Arc<Fleet>,
     /// Rate limits.
     pub limits: Limits,
     /// The session's cookie.
@@ -122,7 +124,7 @@ struct Arrival {
 impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let forwarder = Forwarder::new(&shared.config);
+        let forwarder = Forwarder::new(&shared.config, &shared.fleet);
         let counts = metrics::worker(shared.config.cafs.iter().map(|caf| caf.code).collect());
         Self { shared, forwarder, tunnels: Tunnels::new(), counts, ids: Ids::new() }
     }

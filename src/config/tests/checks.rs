@@ -62,9 +62,7 @@ fn clashes_are_refused() {
         let line = one(&format!("{text}\n"));
         assert!(line.contains(says), "{text}\n{line}");
     }
-    for url in
-        ["https://h", "http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"]
-    {
+    for url in ["http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"] {
         let caf = format!("[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=['{url}']\n");
         assert!(one(&caf).contains("octroi.toml:5:11: caf.backends: found"), "{url}");
     }
@@ -115,7 +113,8 @@ fn every_key_of_the_wrong_type_is_one_error_that_names_it() {
         for value in ["{ a = 1 }", "1.5", "''", "-1", "[[]]", "07:32:00", "\"\\u0000\"", "[1]"] {
             let list =
                 ["server.listen", "server.trusted_proxies", "session.passive_paths"].contains(&name.as_str());
-            if list && value == "''" {
+            let right = name == "caf.weights" && value == "[1]";
+            if right || list && value == "''" {
                 continue;
             }
             let text = table_of(section, wrong, value).replace("'C'", &format!("'{certificate}'"));

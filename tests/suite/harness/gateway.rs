@@ -50,6 +50,11 @@ impl Settings {
     /// A Caf whose backend's instances listen there.
     pub fn caf(&mut self, code: &str, name: &str, backends: &[SocketAddr]) -> &mut Self {
         let urls: Vec<String> = backends.iter().map(|address| format!("http://{address}")).collect();
+        self.caf_urls(code, name, &urls)
+    }
+
+    /// A Caf whose backend's instances have these URLs.
+    pub fn caf_urls(&mut self, code: &str, name: &str, urls: &[String]) -> &mut Self {
         self.cafs.push(format!(
             "[[caf]]\ncode = {code:?}\nname = {name:?}\ncontact = \"partenaires@caf{code}.example\"\nbackends = {urls:?}\n"
         ));
