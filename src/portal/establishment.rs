@@ -35,7 +35,7 @@ async fn identify(
     let name = "identifiant_communication";
     let malformed = BodyError::Field { name, fault: FieldFault::Malformed };
     let typed: IdentifiantCommunication = fields.text(name)?.parse().map_err(|_| malformed)?;
-    let mut identified = portal.desk.identify(session, typed.clone()).await;
+    let mut identified = portal.desk.identify(session, typed).await;
     if let Err(DeskError::Gone) = identified
         && let Some(next) = portal.successor(visit, session).await?
     {

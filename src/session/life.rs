@@ -30,7 +30,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    record: Record,
+    pub(super) record: Record,
     last_action_ms: AtomicI64,
     unwritten: AtomicBool,
 }
@@ -126,12 +126,10 @@ pub struct Sessions {
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
     /// Those whose end was noted.
     expired: Cache<SessionId, ()>,
-    moves: Moves,
+    pub(super) moves: Moves,
     woken: Notify,
 }
 
-/// Steps of one session that are followed.
-const CLICKS: usize = 5;
 /// Ended sessions remembered, so that each end is noted once.
 const EXPIRED: usize = 10_000;
 
@@ -165,68 +163,6 @@ impl Sessions {
         let (token, session) = self.create(record).await?;
         self.end_oldest(&session).await?;
         Ok((token, session))
-    }
-
-    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
-    ///
-    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
-    /// between the two steps asks the user to sign in again rather than leave two doors open. A client that goes
-    /// away in between, as the first of two clicks does, stops nothing.
-    pub async fn advance(
-        self: &Arc<Self>,
-        session: &Session,
-        stage: Stage,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        self.step(session, stage, false).await
-    }
-
-    /// [`Sessions::advance`], which [`Sessions::successor`] tells of for a moment.
-    pub async fn advance_in_sight(
-        self: &Arc<Self>,
-        session: &Session,
-        stage: Stage,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        self.step(session, stage, true).await
-    }
-
-    async fn step(
-        self: &Arc<Self>,
-        session: &Session,
-        stage: Stage,
-        in_sight: bool,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        let (sessions, from, former) = (Arc::clone(self), session.id, session.record.clone());
-        let moved = tokio::spawn(async move {
-            let moving = in_sight.then(|| sessions.moves.begin(from)).flatten();
-            if !sessions.remove(&from, former.stage.holder().account()).await? {
-                return Err(SessionError::Gone);
-            }
-            let (token, session) = sessions.create(Record { stage, ..former }).await?;
-            if let Some(moving) = moving {
-                moving.ends_at(session.id);
-            }
-            Ok((token, session))
-        });
-        moved.await.unwrap_or(Err(SessionError::Gone))
-    }
-
-    /// The live session that one went on as a moment ago, in this process, for the same browser at the same address.
-    pub async fn successor(
-        &self,
-        id: &SessionId,
-        from: Whence<'_>,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
-        let mut id = *id;
-        // As often as a hasty hand clicks.
-        for _ in 0..CLICKS {
-            let Some(next) = self.moves.of(&id).await else { return Ok(None) };
-            if let Found::Live(session) = self.look_up(&next).await? {
-                let is_same = session.place() == from.place && session.agent() == from.agent;
-                return Ok(is_same.then_some(session));
-            }
-            id = next;
-        }
-        Ok(None)
     }
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
@@ -291,7 +227,7 @@ impl Sessions {
         self.remove(&session.id, session.stage().holder().account()).await
     }
 
-    async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
+    pub(super) async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
         let removed = self.store.remove(id, account).await;
         self.cache.forget(id);
         removed
@@ -359,7 +295,7 @@ impl Sessions {
         }
     }
 
-    async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
+    pub(super) async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
         let token = Token::random()?;
         let id = token.id();
         let now = self.clock.now();

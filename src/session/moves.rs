@@ -1,4 +1,5 @@
-//! Where sessions went a moment ago, so that the second of two clicks finds the first one's session.
+//! Sessions that move on to another stage, and where they went a moment ago, so that the second of two clicks finds
+//! the first one's session.
 //!
 //! A click sends a form, a second click sends it again and makes the browser forget the first answer, cookie and
 //! all. The second form then shows a token that lives no more, and its session cannot be reached by anybody. For a
@@ -6,20 +7,86 @@
 //! browser a new one, for the very step that it asks for twice (`gate` and `portal` decide which, and to whom).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::SessionId;
+use super::{Found, Record, Session, SessionError, SessionId, Sessions, Stage, Token, Whence};
+use crate::domain::StoreError;
 
 /// A second click comes within that time.
 const MOMENT: Duration = Duration::from_secs(10);
 /// A step under way is waited for that long.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Steps of one session that are followed: as often as a hasty hand clicks.
+const CLICKS: usize = 5;
 /// Moves kept; one more is not remembered.
 const MOST: usize = 10_000;
+
+impl Sessions {
+    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
+    ///
+    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
+    /// between the two steps asks the user to sign in again rather than leave two doors open. A client that goes
+    /// away in between, as the first of two clicks does, stops nothing.
+    pub async fn advance(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        self.step(session, stage, false).await
+    }
+
+    /// [`Sessions::advance`], which [`Sessions::successor`] tells of for a moment.
+    pub async fn advance_in_sight(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        self.step(session, stage, true).await
+    }
+
+    async fn step(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+        in_sight: bool,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        let (sessions, from, former) = (Arc::clone(self), *session.id(), session.record.clone());
+        let moved = tokio::spawn(async move {
+            let moving = in_sight.then(|| sessions.moves.begin(from)).flatten();
+            if !sessions.remove(&from, former.stage.holder().account()).await? {
+                return Err(SessionError::Gone);
+            }
+            let (token, session) = sessions.create(Record { stage, ..former }).await?;
+            if let Some(moving) = moving {
+                moving.ends_at(*session.id());
+            }
+            Ok((token, session))
+        });
+        moved.await.unwrap_or(Err(SessionError::Gone))
+    }
+
+    /// The live session that one went on as a moment ago, in this process, for the same browser at the same address.
+    pub async fn successor(
+        &self,
+        id: &SessionId,
+        from: Whence<'_>,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        let mut id = *id;
+        for _ in 0..CLICKS {
+            let Some(next) = self.moves.of(&id).await else { return Ok(None) };
+            if let Found::Live(session) = self.look_up(&next).await? {
+                let is_same = session.place() == from.place && session.agent() == from.agent;
+                return Ok(is_same.then_some(session));
+            }
+            id = next;
+        }
+        Ok(None)
+    }
+}
 
 /// The moves of the last seconds, by the name that each session had.
 #[derive(Debug)]
