@@ -16,8 +16,15 @@ fn every_page_says_what_a_browser_may_do_with_it() {
     let (anonymous, inside) = (world.gateway.client(), world.admitted());
     let pages =
         ["/connexion", "/mot-de-passe", "/mot-de-passe/oubli", "/mot-de-passe/reinitialisation?jeton=a"];
-    let own =
-        ["/connexion", "/mot-de-passe", "/caf", "/etablissement", "/quitter", "/declaration-en-attente"];
+    let own = [
+        "/connexion",
+        "/mot-de-passe",
+        "/caf",
+        "/etablissement",
+        "/quitter",
+        "/sessions",
+        "/declaration-en-attente",
+    ];
     let mut seen = 0;
     for (mut client, paths) in [(anonymous, pages.as_slice()), (inside, own.as_slice())] {
         for path in paths.iter().chain(&["/nulle-part"]) {
@@ -45,7 +52,7 @@ fn every_page_says_what_a_browser_may_do_with_it() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 13);
 }
 
 #[test]

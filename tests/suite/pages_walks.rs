@@ -5,6 +5,7 @@ use fantoccini::key::Key;
 
 use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
+use crate::harness::client::Client;
 use crate::harness::world::{
     COMMUNICATION, Kind, ONE_CAF, PASSWORD, PROVISIONAL, TWO_CAFS, UNKNOWN_SIRET, World,
 };
@@ -244,6 +245,40 @@ fn a_double_click_without_javascript_leads_on() {
         open(world, browser, "/declaration").await;
         browser.reads("Caf 751").await;
     });
+}
+
+#[test]
+fn sessions_elsewhere_are_found_and_ended_without_javascript() {
+    in_a_browser(false, async |world, browser| {
+        let mut first = elsewhere(world);
+        let mut others = [elsewhere(world), elsewhere(world)];
+        sign_in(world, browser, TWO_CAFS).await;
+        browser.reads("À quelle Caf").await;
+        tab_to(browser, "a[href$=\"/sessions\"]").await;
+        browser.key(Key::Enter).await;
+        browser.reads("Chrome, Linux (cette session)").await;
+        browser.reads("Firefox, Windows").await;
+        // The one that was opened first stands first among the others.
+        tab_to(browser, "main form button.second").await;
+        browser.key(Key::Enter).await;
+        browser.until("it is gone", "return document.querySelectorAll('.session').length === 3").await;
+        assert_eq!(first.get("/portail/session").send().status, 401);
+        assert_eq!(others[0].get("/portail/session").send().status, 200);
+        browser.press("Fermer toutes les autres sessions").await;
+        browser.reads("Aucune autre session n’est ouverte.").await;
+        assert!(others.iter_mut().all(|other| other.get("/portail/session").send().status == 401));
+        assert_eq!(sessions(world), 1);
+    });
+}
+
+/// The same person in another browser.
+fn elsewhere(world: &World) -> Client {
+    let mut client = world.gateway.client();
+    let firefox = "Mozilla/5.0 (Windows NT 10.0; rv:115.0) Gecko/20100101 Firefox/115.0";
+    let fields = [("identifiant", TWO_CAFS), ("mot_de_passe", PASSWORD)];
+    let answer = client.post("/portail/connexion").header("User-Agent", firefox).form(&fields).send();
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    client
 }
 
 async fn choose(browser: &Browser, code: &str) {
