@@ -81,7 +81,7 @@ where
                 // What failed says more than that nobody is left.
                 Err(reason) => return Err(last.unwrap_or(reason)),
             };
-            let (unsent, reason) = match self.ask(seat, request, upload, plan).await {
+            let (unsent, reason) = match self.ask((place, seat), request, upload, plan).await {
                 Ok(answered) => return Ok(answered),
                 Err(failure) => failure,
             };
@@ -110,12 +110,11 @@ where
     /// Asks one instance, on a connection that was used before if there is one, then on a new one.
     async fn ask(
         &self,
-        seat: Seat<B>,
+        (place, seat): (usize, Seat<B>),
         mut request: Prepared<B>,
         upload: Option<&Progress>,
         plan: Plan,
     ) -> Result<(Response<Incoming>, Lease<B>), Failure<B>> {
-        let member = Arc::clone(seat.member());
         if !request.method().is_idempotent() && seat.has_idle() {
             // What can't be sent twice had better not meet a connection that the backend has closed: let
             // the runtime first hear of closed ones.
@@ -135,7 +134,9 @@ where
         let mut lease = match seat.connect(plan.offer).await {
             Ok(lease) => lease,
             Err(reason) => {
-                self.team.failed(&member, &reason);
+                if let Some(instance) = self.instances.get(place) {
+                    self.team.failed(&instance.member, &reason);
+                }
                 return Err((Some(request), reason));
             }
         };

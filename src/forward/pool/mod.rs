@@ -87,11 +87,6 @@ impl<B> Drop for Seat<B> {
 }
 
 impl<B> Seat<B> {
-    /// The instance.
-    pub(super) fn member(&self) -> &Arc<Member> {
-        &self.0.member
-    }
-
     /// Whether an unused connection is at hand.
     pub(super) fn has_idle(&self) -> bool {
         self.0.own.is_any()
@@ -171,7 +166,7 @@ impl<B> Unsent<B> {
 impl<B> Lease<B> {
     /// The instance that is asked.
     pub(super) fn member(&self) -> &Arc<Member> {
-        self.seat.member()
+        &self.seat.0.member
     }
 
     /// Notes that the instance failed this request.
