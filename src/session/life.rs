@@ -7,6 +7,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
+use super::moves::Moves;
 use super::{Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
 use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
@@ -29,7 +30,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    record: Record,
+    pub(super) record: Record,
     last_action_ms: AtomicI64,
     unwritten: AtomicBool,
 }
@@ -125,6 +126,7 @@ pub struct Sessions {
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
     /// Those whose end was noted.
     expired: Cache<SessionId, ()>,
+    pub(super) moves: Moves,
     woken: Notify,
 }
 
@@ -142,7 +144,8 @@ impl Sessions {
     ) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
         let expired = Cache::new(EXPIRED);
-        Self { store, accounts, cache, clock, policy, unwritten, expired, woken: Notify::new() }
+        let (moves, woken) = (Moves::default(), Notify::new());
+        Self { store, accounts, cache, clock, policy, unwritten, expired, moves, woken }
     }
 
     /// How long sessions live.
@@ -160,21 +163,6 @@ impl Sessions {
         let (token, session) = self.create(record).await?;
         self.end_oldest(&session).await?;
         Ok((token, session))
-    }
-
-    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
-    ///
-    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
-    /// between the two steps asks the user to sign in again rather than leave two doors open.
-    pub async fn advance(
-        &self,
-        session: &Session,
-        stage: Stage,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        if !self.end(session).await? {
-            return Err(SessionError::Gone);
-        }
-        self.create(Record { stage, ..session.record.clone() }).await
     }
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
@@ -236,8 +224,12 @@ impl Sessions {
 
     /// Ends a session; `false` when it was gone already.
     pub async fn end(&self, session: &Session) -> Result<bool, StoreError> {
-        let removed = self.store.remove(&session.id, session.stage().holder().account()).await;
-        self.cache.forget(&session.id);
+        self.remove(&session.id, session.stage().holder().account()).await
+    }
+
+    pub(super) async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
+        let removed = self.store.remove(id, account).await;
+        self.cache.forget(id);
         removed
     }
 
@@ -303,7 +295,7 @@ impl Sessions {
         }
     }
 
-    async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
+    pub(super) async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
         let token = Token::random()?;
         let id = token.id();
         let now = self.clock.now();

@@ -4,6 +4,7 @@ mod agent;
 mod cache;
 mod cookie;
 mod life;
+mod moves;
 mod register;
 mod sitting;
 mod stage;

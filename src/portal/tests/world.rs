@@ -159,6 +159,8 @@ impl World {
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
         let visit = Visit {
+            navigates: false,
+            clicked_twice: false,
             session,
             shown_dead,
             parked: None,
