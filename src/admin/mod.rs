@@ -23,6 +23,7 @@ mod guard;
 mod health;
 mod import;
 mod listen;
+mod openapi;
 mod peer;
 mod problem;
 mod route;

@@ -21,7 +21,7 @@ use super::import::{self, Fault, Fields, Teller};
 use super::{
     AccountQuery, Author, Command, Drain, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT,
     Import, Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health,
-    problem, session,
+    openapi, problem, session,
 };
 use crate::account::NewAccount;
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -40,6 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(|_: Gateway| openapi::show()))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
