@@ -40,7 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(|_: Gateway| openapi::show()))
+        .route("/openapi.json", get(|_: Gateway| async { openapi::show() }))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
