@@ -353,6 +353,7 @@ fn an_operator_drains_a_caf_and_undoes_it() {
     let refused = client.get("/").program().send();
     assert_eq!(refused.problem(), (503, "caf-indisponible".to_owned()));
     assert_eq!((refused.json()["caf"]["code"].as_str(), south.counts()), (Some("131"), vec![0, 0]));
+    assert!(refused.text().contains("Rien n’a été transmis"), "{}", refused.text());
     assert_eq!(south.world.admitted().get("/").program().send().status, 200, "other Cafs do not notice");
     assert_eq!(gateway.cli(&["caf", "undrain", "131"]).0, 0);
     assert_eq!(client.get("/").program().send().status, 200);

@@ -111,7 +111,10 @@ impl Problem {
             _ if error.fault() == forward::Fault::Client => {
                 Self::bad_request("Le corps ou les en-têtes de la requête ne peuvent pas être lus.")
             }
-            _ => Self::caf_unavailable(error.status(), config.caf(error.caf())),
+            reason => {
+                let may_be_sent = !reason.is_before_sending();
+                Self::caf_unavailable(error.status(), config.caf(error.caf()), may_be_sent)
+            }
         }
     }
 }

@@ -148,16 +148,21 @@ impl Problem {
         problem
     }
 
-    /// A Caf's backend failed (502), is not there (503) or is late (504).
-    pub fn caf_unavailable(status: StatusCode, caf: Option<&config::Caf>) -> Self {
+    /// A Caf's backend failed (502), is not there (503) or is late (504). `may_be_sent` is whether the request may have
+    /// reached it all the same.
+    pub fn caf_unavailable(status: StatusCode, caf: Option<&config::Caf>, may_be_sent: bool) -> Self {
         let name = caf.map_or("de la Caf", |caf| caf.name.as_str());
         let what = if status == StatusCode::GATEWAY_TIMEOUT {
             "met trop de temps à répondre"
         } else {
             "ne répond pas"
         };
-        let sent = "Si vous étiez en train d’envoyer une déclaration, vérifiez qu’elle est bien arrivée avant de \
-                    l’envoyer à nouveau.";
+        let sent = if may_be_sent {
+            "Si vous étiez en train d’envoyer une déclaration, vérifiez qu’elle est bien arrivée avant de \
+             l’envoyer à nouveau."
+        } else {
+            "Rien n’a été transmis\u{a0}: si vous étiez en train d’envoyer une déclaration, elle est à envoyer à nouveau."
+        };
         let ask = caf.map_or_else(String::new, |caf| format!(" Si cela dure\u{a0}: {}.", caf.contact));
         let detail = format!("Le service {name} {what}. Réessayez dans quelques minutes. {sent}{ask}");
         Self::new("caf-indisponible", status, "Votre Caf est momentanément injoignable", detail)
