@@ -17,7 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::errand::{Errand, X_REQUEST_ID};
+use super::errand::{self, Errand};
 use super::import::{self, Fault, Fields};
 use super::{
     AccountQuery, Author, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import,
@@ -60,6 +60,7 @@ pub fn router(state: State) -> Router {
         // The last layer is the outermost: errors of all others are dressed as problems.
         .layer(from_fn(note))
         .layer(from_fn_with_state(Arc::clone(&state), authority::admit))
+        .layer(from_fn(errand::name))
         .layer(from_fn(guard::refuse_browsers))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::dress))
@@ -257,14 +258,12 @@ fn bad_query(rejection: &QueryRejection) -> Problem {
 }
 
 /// A line for each change that was asked for, and by whom; the route, not the path, which names an account.
-async fn note(mut request: Request, next: Next) -> Response {
-    let errand = Errand::of(&request);
+async fn note(request: Request, next: Next) -> Response {
+    let errand = request.extensions().get::<Errand>().cloned().unwrap_or_default();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let author = request.extensions().get::<Author>().cloned();
-    request.extensions_mut().insert(errand.clone());
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(X_REQUEST_ID, errand.header());
+    let response = next.run(request).await;
     if let (Some(route), Some(author)) = (route.filter(|_| !method.is_safe()), author) {
         let status = response.status().as_u16();
         let Author { name: author, by, via, .. } = author;

@@ -112,7 +112,10 @@ fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
         (false, true) => "after the file before".to_owned(),
         (false, false) => format!("lines 1 to {} are in files that were not given", first - 1),
     };
-    format!("{path}: {}, {first} to {last}, {start}", count(usize::try_from(*lines).unwrap_or(usize::MAX), "line"))
+    format!(
+        "{path}: {}, {first} to {last}, {start}",
+        count(usize::try_from(*lines).unwrap_or(usize::MAX), "line")
+    )
 }
 
 fn export(files: &[PathBuf], caf: CafCode, as_they_stand: bool, out: &mut dyn Write) -> Result<(), Early> {

@@ -76,7 +76,8 @@ impl Gate {
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let agent = agent.and_then(short_agent);
-        let visit = Visit { session, shown_dead, parked, address, place, agent, request: request_id, rendering };
+        let visit =
+            Visit { session, shown_dead, parked, address, place, agent, request: request_id, rendering };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))

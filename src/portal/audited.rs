@@ -20,12 +20,7 @@ impl Asked {
     /// `None` where there is nothing to be decided. Of what was typed in the place of an identifiant only what has
     /// the form of one is told: people type passwords there. A session that a browser happens to show is not
     /// whose password is asked for or replaced.
-    pub(super) async fn of(
-        portal: &Portal,
-        action: Action,
-        visit: &Visit,
-        written: &Fields,
-    ) -> Option<Self> {
+    pub(super) async fn of(portal: &Portal, action: Action, visit: &Visit, written: &Fields) -> Option<Self> {
         let what = word(action)?;
         let typed = || written.peek("identifiant").and_then(|typed| typed.parse::<Identifiant>().ok());
         let shown = visit.session.as_deref().map(Session::stage);
@@ -111,7 +106,9 @@ impl Asked {
             }
             (Action::Caf, Some(_)) => vec![own, looked_up(entry, stage)],
             (Action::Establishment, _) => vec![Entry { detail: by(stage), ..own }],
-            (Action::SignIn | Action::Password, Some(_)) if self.action == Action::SignIn || self.at.is_none() => {
+            (Action::SignIn | Action::Password, Some(_))
+                if self.action == Action::SignIn || self.at.is_none() =>
+            {
                 let choice = Entry { what: "caf-choice", ..entry.clone() };
                 vec![own, choice, looked_up(entry, stage)]
             }

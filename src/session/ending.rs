@@ -122,20 +122,11 @@ impl Sessions {
         Ok(())
     }
 
-    /// One that was found when its time was over, or its account another: told once, however often its cookie
-    /// is shown.
-    pub(super) fn note_expired(&self, session: &Session) {
-        if self.is_first_heard(session.id()) {
-            let why = self.expiry(session).unwrap_or(End::Outdated);
-            self.note(entry(session), why);
-        }
-    }
-
-    /// For the audit log: a session that ended. Where its time had run out before, that is why.
-    fn note_end(&self, session: &Session, why: End) {
-        match self.expiry(session) {
-            Some(_) => self.note_expired(session),
-            None => self.note(entry(session), why),
+    /// For the audit log: a session that ended, told once however often its cookie is shown. Where its time had run
+    /// out before, that is why.
+    pub(super) fn note_end(&self, session: &Session, why: End) {
+        if why != End::Told && self.is_first_heard(session.id()) {
+            self.note(entry(session), self.expiry(session).unwrap_or(why));
         }
     }
 

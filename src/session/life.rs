@@ -127,14 +127,14 @@ pub struct Sessions {
     clock: Clock,
     policy: Policy,
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
-    /// Those whose end was noted.
-    expired: Cache<SessionId, ()>,
-    expiring: std::sync::Mutex<()>,
+    /// Those whose end the audit log was told of.
+    ended: Cache<SessionId, ()>,
+    ending: std::sync::Mutex<()>,
     woken: Notify,
 }
 
 /// Ended sessions remembered, so that each end is noted once.
-const EXPIRED: usize = 10_000;
+const ENDED: usize = 10_000;
 
 impl Sessions {
     /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest.
@@ -146,9 +146,9 @@ impl Sessions {
         policy: Policy,
     ) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
-        let expired = Cache::new(EXPIRED);
-        let expiring = std::sync::Mutex::default();
-        Self { store, accounts, cache, clock, policy, unwritten, expired, expiring, woken: Notify::new() }
+        let ended = Cache::new(ENDED);
+        let ending = std::sync::Mutex::default();
+        Self { store, accounts, cache, clock, policy, unwritten, ended, ending, woken: Notify::new() }
     }
 
     /// How long sessions live.
@@ -217,7 +217,7 @@ impl Sessions {
         let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) || !self.is_rightful(&session).await? {
             self.cache.forget(id);
-            self.note_expired(&session);
+            self.note_end(&session, End::Outdated);
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
@@ -327,9 +327,9 @@ impl Sessions {
 
     /// Whether the end of a session is heard of for the first time.
     pub(super) fn is_first_heard(&self, id: &SessionId) -> bool {
-        let _one_at_a_time = self.expiring.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_new = self.expired.get(id).is_none();
-        self.expired.insert(*id, ());
+        let _one_at_a_time = self.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_new = self.ended.get(id).is_none();
+        self.ended.insert(*id, ());
         is_new
     }
 

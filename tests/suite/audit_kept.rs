@@ -1,6 +1,8 @@
 //! The audit log says why each session ended, and goes on when its files are moved.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +13,7 @@ use crate::harness::client::Client;
 use crate::harness::eventually;
 use crate::harness::gateway::NOON;
 use crate::harness::world::{
-    Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, account, sign_in,
+    Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account, sign_in,
 };
 use crate::on_each_store;
 
@@ -218,15 +220,28 @@ fn one_cafs_lines_are_taken_out_whole_and_no_others() {
 
 #[test]
 fn what_was_noted_is_written_before_the_program_ends() {
-    let mut audited = audited(Kind::Embedded, |settings| {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("audit");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Nothing fits into it any more: whatever is written has to wait.
+    let mut end = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    end.write_all(&vec![b'\n'; 64 * 1024]).unwrap();
+    let mut world = World::with(Kind::Embedded, |settings| {
+        settings.set("audit", "path", &format!("{:?}", pipe.display().to_string()));
         settings.set("audit", "on_failure", "\"continue\"");
     });
     for _ in 0..4 {
-        sign_in(&mut audited.world.gateway.client(), ONE_CAF, "faux-2026");
+        sign_in(&mut world.gateway.client(), ONE_CAF, "faux-2026");
     }
-    audited.world.gateway.terminate();
-    assert!(audited.world.gateway.ended().success());
-    let tries = audited.lines().into_iter().filter(|line| line["what"] == "sign-in").count();
-    assert_eq!(tries, 4);
-    assert_eq!(verify(&[&audited.path]).0, 0);
+    world.gateway.terminate();
+    eventually("it is nearly gone", || TcpStream::connect(world.gateway.admin).is_err());
+    let reader = std::thread::spawn(move || {
+        let (mut text, mut piece) = (String::new(), [0; 4096]);
+        while text.matches("\"sign-in\"").count() < 4 {
+            let read = end.read(&mut piece).unwrap();
+            text += std::str::from_utf8(&piece[..read]).unwrap();
+        }
+    });
+    assert!(world.gateway.ended().success());
+    eventually("no line is missing", || reader.is_finished());
 }

@@ -216,3 +216,30 @@ fn where_it_came_from_is_the_whole_address() {
     assert_eq!(audited.world.gateway.cli(&["account", "suspend", ONE_CAF]).0, 0);
     assert_eq!(audited.has("session-end", "ok", Some("suspended"), Some(ONE_CAF))["from"], address);
 }
+
+#[test]
+fn a_change_that_its_author_may_not_make_is_told() {
+    let mut audited = audited(Kind::Embedded, |_| ());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    let reader = crate::authority::token(&file, &["--name", "sonde", "--role", "read"]);
+    audited.world.settings.set("admin", "tokens_file", &format!("{:?}", file.display().to_string()));
+    audited.world.gateway.terminate();
+    assert!(audited.world.gateway.ended().success());
+    audited.world.restart();
+    let path = format!("/v1/accounts/{ONE_CAF}/suspend");
+    let admin = || audited.world.gateway.admin();
+    let no_proof = [("admin-change", "refused", Some("no-proof"), None)];
+    let refused = audited.adds(None, &no_proof, || admin().post(&path).send());
+    assert_eq!(refused.status, 401);
+    let bearer = format!("Bearer {reader}");
+    let role = [("admin-change", "refused", Some("role"), None)];
+    let refused = audited.adds(None, &role, || admin().post(&path).header("Authorization", &bearer).send());
+    assert_eq!(refused.status, 403);
+    let line = audited.lines().pop().unwrap();
+    assert_eq!(
+        (&line["by"], &line["detail"]["route"]),
+        (&json!("sonde"), &json!("/v1/accounts/{identifiant}/suspend"))
+    );
+    assert!(!fs::read_to_string(&audited.path).unwrap().contains(&reader));
+}

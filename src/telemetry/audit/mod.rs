@@ -138,9 +138,7 @@ impl Audit {
     /// asked each time: the first decision on a full one is not taken either.
     pub async fn check(&self, at: Timestamp) -> Result<(), Unaudited> {
         match &self.0 {
-            Some(log) if log.on_failure == OnFailure::Refuse => {
-                log.write(at, Vec::new(), false).await
-            }
+            Some(log) if log.on_failure == OnFailure::Refuse => log.write(at, Vec::new(), false).await,
             _ => Ok(()),
         }
     }

@@ -14,9 +14,7 @@ fn entry(who: &str) -> Entry {
 fn write(writer: &mut Writer, from: i64, count: i64) {
     let named = |n| (at(n), entry(&format!("n{n}@esat.example")));
     let entries: Vec<_> = (from..from + count).map(named).collect();
-    writer
-        .write(entries.iter().map(|(at, entry)| (*at, entry)))
-        .expect("written");
+    writer.write(entries.iter().map(|(at, entry)| (*at, entry))).expect("written");
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -162,7 +160,10 @@ fn what_another_program_cut_is_gone_on_with_and_never_filled_with_zeros() {
     write(&mut writer, 4, 1);
     let third = verify(&fs::read(&path).expect("a text")[..], Some(&second)).expect("whole");
     assert_eq!(third.map(|third| third.lines), Some(1));
-    assert_eq!(fs::read_to_string(folder.path().join("audit.jsonl.000000000004")).expect("kept"), "bonjour\n");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("audit.jsonl.000000000004")).expect("kept"),
+        "bonjour\n"
+    );
 }
 
 #[test]
