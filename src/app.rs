@@ -20,6 +20,7 @@ use crate::admin;
 use crate::config::{self, AuditFailure, Config};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
 use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
+use crate::forward::{self, Fleet};
 use crate::gate::{Limits, Shared};
 use crate::mail::{MailError, Mailer};
 use crate::parking::{Parking, ParkingCookie};
@@ -49,6 +50,9 @@ pub enum StartError {
     /// `[mail]` cannot be used.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// What the Cafs' backends are spoken to with cannot be used.
+    #[error(transparent)]
+    Backend(#[from] forward::TlsError),
     /// `password.breached_file` is no list of hashes.
     #[error("password.breached_file cannot be used")]
     Breached(#[from] BreachedError),
@@ -130,6 +134,9 @@ impl App {
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
         let admin = start_admin(&background, &config, clock, &services)?;
+        if let Err(error) = background.block_on(services.shared.fleet.follow(store.as_ref())) {
+            tracing::warn!(%error, "what operators have drained is not known yet");
+        }
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
         for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
@@ -138,6 +145,7 @@ impl App {
         let (sessions, signer) = (Arc::clone(&services.sessions), Arc::clone(&services.signer));
         background.spawn(async move { sessions.write_actions().await });
         background.spawn(async move { signer.keep_fresh().await });
+        background.spawn(Arc::clone(&services.shared.fleet).watch(store.clone()));
         background.spawn(sweep(store, clock.clone()));
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
@@ -329,6 +337,7 @@ impl Services {
             sessions: Arc::clone(&sessions),
             gatekeeper,
             portal,
+            fleet: Fleet::new(config, &Clock::system())?,
             limits: Limits::new(&config.limits),
             cookie: SessionCookie::new(config.server.is_secure()),
             parking,
@@ -360,6 +369,8 @@ fn start_admin(
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+        fleet: Arc::clone(&services.shared.fleet),
+        drains: services.store.clone(),
         authority: Arc::new(proofs.authority(&config.admin)),
         author: admin::Author::local(None),
     });

@@ -33,7 +33,7 @@
 //! |   | [`admin`] | the admin API; every command is one variant that API and CLI share |
 //! | 4 | [`gate`] | what a request passes, in order; the reception; tunnels; the one place where an error becomes a response |
 //! | 3 | [`portal`] | the public endpoints, one action a file |
-//! |   | [`forward`] | the forwarder: pools, headers, cookies, timeouts, WebSocket handshakes, the warning in pages |
+//! |   | [`forward`] | the forwarder: which instance, pools, TLS, retries, headers, cookies, timeouts, WebSocket handshakes, the warning in pages |
 //! |   | [`store`] | Redis and embedded, under one contract suite |
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |
@@ -43,6 +43,7 @@
 //! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |
 //! |   | [`outbox`] | letters that wait to be sent |
+//! |   | [`drains`] | what operators have taken out of service |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
 //! | 0 | [`domain`] | pure values and rules |
@@ -71,6 +72,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod drains;
 pub mod entry;
 pub mod establishment;
 pub mod forward;

@@ -26,7 +26,7 @@ pub(super) async fn carry_out(
     let now = state.clock.now();
     audit::log().check(now).await?;
     let (by, from, request) = (Some(state.author.to_string()), Some(errand.from), Some(errand.request));
-    let entry = Entry { by, from, request, ..whose(state, revoked, entry).await };
+    let entry = Entry { from, by, request, ..whose(state, revoked, entry).await };
     let done = match demand.permit(state).await {
         Ok(()) => command.execute(state, tell).await,
         Err(refusal) => Err(refusal),
@@ -63,6 +63,8 @@ fn entry(command: &Command) -> Option<Entry> {
         Command::ImportEstablishments(file) if !file.dry_run => ("establishment-import", None),
         Command::RevokeSession(_) => ("session-revoke", None),
         Command::RevokeSessions(of) => ("session-revoke", Some(of.to_string())),
+        Command::DrainCaf(_) => ("caf-drain", None),
+        Command::UndrainCaf(_) => ("caf-undrain", None),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
@@ -71,20 +73,26 @@ fn entry(command: &Command) -> Option<Entry> {
         | Command::ImportEstablishments(_)
         | Command::ExportEstablishments(_)
         | Command::ListSessions(_)
+        | Command::ListCafs
+        | Command::ShowCaf(_)
         | Command::Explain(_)
         | Command::ShowClock => return None,
     };
-    Some(Entry { what, who, ..Entry::default() })
+    let caf = match command {
+        Command::DrainCaf(order) | Command::UndrainCaf(order) => Some(order.caf),
+        _ => None,
+    };
+    Some(Entry { what, who, caf, ..Entry::default() })
 }
 
 /// A session is asked for by its name: whose it is has to be looked up while it lives.
 async fn whose(state: &State, revoked: Option<Sitting>, entry: Entry) -> Entry {
     let Some(of) = revoked else { return entry };
     let found = state.registry.sessions.of_sitting(of).await.ok().flatten();
-    let stage = found.as_deref().map(Session::stage);
+    let at = found.as_deref().map(Session::stage);
     Entry {
-        who: stage.map(|stage| stage.holder().account().to_string()),
-        caf: stage.and_then(Stage::caf),
+        who: at.map(|stage| stage.holder().account().to_string()),
+        caf: at.and_then(Stage::caf),
         detail: Map::from_iter([("session".to_owned(), Value::from(of.to_string()))]),
         ..entry
     }

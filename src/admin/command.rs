@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::import::Teller;
 use super::{
-    ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, clock,
-    establishment, explain, export, session,
+    Drain, ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, caf,
+    clock, establishment, explain, export, session,
 };
 use crate::account::{NewAccount, Status};
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -55,6 +55,14 @@ pub enum Command {
     RevokeSession(Sitting),
     /// Ends all of an account.
     RevokeSessions(Identifiant),
+    /// Shows the Cafs' backends.
+    ListCafs,
+    /// Shows one Caf's.
+    ShowCaf(CafCode),
+    /// Takes a Caf's backend, or an instance of it, out of service.
+    DrainCaf(Drain),
+    /// Puts it into service again.
+    UndrainCaf(Drain),
     /// Says why a request would be let through, or not.
     Explain(ExplainQuery),
     /// Shows the clock of a rehearsal.
@@ -139,6 +147,14 @@ impl ExplainQuery {
     }
 }
 
+impl Drain {
+    fn target(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(format!("/v1/cafs/{}/drain?", self.caf));
+        query.extend_pairs(self.instance.as_ref().map(|instance| ("instance", instance)));
+        query.finish()
+    }
+}
+
 impl Command {
     /// The request that asks a gateway for this operation; its target is a path and query.
     pub fn into_request(self) -> Result<Request<Body>, http::Error> {
@@ -162,6 +178,10 @@ impl Command {
             Self::ListSessions(query) => (Method::GET, query.target(), Body::empty()),
             Self::RevokeSession(of) => (Method::DELETE, format!("/v1/sessions/{of}"), Body::empty()),
             Self::RevokeSessions(of) => (Method::DELETE, one(&of, "/sessions"), Body::empty()),
+            Self::ListCafs => (Method::GET, "/v1/cafs".to_owned(), Body::empty()),
+            Self::ShowCaf(caf) => (Method::GET, format!("/v1/cafs/{caf}"), Body::empty()),
+            Self::DrainCaf(order) => (Method::POST, order.target(), Body::empty()),
+            Self::UndrainCaf(order) => (Method::DELETE, order.target(), Body::empty()),
             Self::Explain(query) => (Method::GET, query.target(), Body::empty()),
             Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
             Self::SetClock(now) => (Method::PUT, "/v1/clock".to_owned(), json(&super::ClockView { now })),
@@ -202,6 +222,10 @@ impl Command {
             Self::ListSessions(query) => session::list(state, query).await,
             Self::RevokeSession(of) => session::revoke(state, of).await,
             Self::RevokeSessions(of) => session::revoke_all(state, &of).await,
+            Self::ListCafs => Ok(caf::list(state)),
+            Self::ShowCaf(of) => caf::show(state, of),
+            Self::DrainCaf(order) => caf::drain(state, &order, true).await,
+            Self::UndrainCaf(order) => caf::drain(state, &order, false).await,
             Self::Explain(query) => explain::show(state, query).await,
             Self::ShowClock => clock::show(state),
             Self::SetClock(now) => clock::set(state, now),

@@ -31,7 +31,7 @@ pub(super) fn ready(state: &State) -> Response {
 pub(super) fn metrics(state: &State, headers: &HeaderMap) -> Response {
     let accepts = |accept: &HeaderValue| accept.as_bytes().starts_with(b"application/openmetrics-text");
     let open = headers.get(ACCEPT).is_some_and(accepts);
-    match metrics::text((state.ready)().store_reachable) {
+    match metrics::text((state.ready)().store_reachable, state.fleet.counts()) {
         Ok(text) => ([(CONTENT_TYPE, if open { OPEN_METRICS } else { TEXT })], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

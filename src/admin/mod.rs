@@ -10,6 +10,7 @@ mod answer;
 mod audited;
 pub mod author;
 mod authority;
+mod caf;
 mod certificate;
 mod clock;
 mod command;
@@ -23,6 +24,7 @@ mod guard;
 mod health;
 mod import;
 mod listen;
+mod openapi;
 mod peer;
 mod problem;
 mod route;
@@ -37,7 +39,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{CafCode, Clock};
+use crate::drains::DrainStore;
 use crate::entry::{Explainer, Registry};
+use crate::forward::Fleet;
 
 pub use answer::{
     AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
@@ -45,6 +49,7 @@ pub use answer::{
 };
 pub use author::Author;
 pub use authority::Authority;
+pub use caf::{CafsList, Drain};
 pub use command::{AccountQuery, Command, ExplainQuery, SessionQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
@@ -93,6 +98,10 @@ pub struct State {
     pub ready: Arc<Readiness>,
     /// Codes and names of the Cafs of the configuration.
     pub known_cafs: Vec<(CafCode, String)>,
+    /// The Cafs' backends.
+    pub fleet: Arc<Fleet>,
+    /// What of them is out of service.
+    pub drains: Arc<dyn DrainStore>,
     /// Who may use the API.
     pub authority: Arc<Authority>,
     /// Who asks, and so how much is seen. Each request works with a state of its own author's.

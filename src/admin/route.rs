@@ -20,12 +20,12 @@ use tower_http::timeout::TimeoutLayer;
 use super::errand::{self, Errand};
 use super::import::{self, Fault, Fields};
 use super::{
-    AccountQuery, Author, Command, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT, Import,
-    Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health, problem,
-    session,
+    AccountQuery, Author, Command, Drain, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT,
+    Import, Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health,
+    openapi, problem, session,
 };
 use crate::account::NewAccount;
-use crate::domain::{Identifiant, Timestamp};
+use crate::domain::{CafCode, Identifiant, Timestamp};
 
 /// Largest body of anything but an import, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -40,6 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(|_: Gateway| async { openapi::show() }))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
@@ -53,6 +54,9 @@ pub fn router(state: State) -> Router {
         .route("/v1/sessions", get(list_sessions))
         .route("/v1/sessions/{session}", delete(revoke_session))
         .route("/v1/accounts/{identifiant}/sessions", get(list_sessions_of).delete(revoke_sessions_of))
+        .route("/v1/cafs", get(|state| run(state, Ok(Command::ListCafs))))
+        .route("/v1/cafs/{code}", get(show_caf))
+        .route("/v1/cafs/{code}/drain", order(Command::DrainCaf, Command::UndrainCaf))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
@@ -148,6 +152,32 @@ async fn revoke_sessions_of(state: Gateway, Path(name): Path<String>) -> Respons
 async fn revoke_session(state: Gateway, Path(session): Path<String>) -> Response {
     // What is no name is no session's: the answer is the same as for one that is gone.
     run(state, session.parse().map(Command::RevokeSession).map_err(|_| session::unknown())).await
+}
+
+async fn show_caf(state: Gateway, Path(code): Path<String>) -> Response {
+    run(state, coded(&code).map(Command::ShowCaf)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainQuery {
+    #[serde(default)]
+    instance: Option<String>,
+}
+
+fn order(drain: fn(Drain) -> Command, undrain: fn(Drain) -> Command) -> MethodRouter<Arc<State>> {
+    let handler = |command: fn(Drain) -> Command| {
+        move |state: Gateway, Path(code): Path<String>, query: Result<Query<DrainQuery>, QueryRejection>| {
+            let query = query.map_err(|rejection| bad_query(&rejection));
+            let order = |caf| query.map(|Query(DrainQuery { instance })| Drain { caf, instance });
+            run(state, coded(&code).and_then(order).map(command))
+        }
+    };
+    post(handler(drain)).delete(handler(undrain))
+}
+
+fn coded(text: &str) -> Result<CafCode, Problem> {
+    text.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{text:?} is no Caf's code")))
 }
 
 async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejection>) -> Response {

@@ -5,7 +5,7 @@
 //! | look | everything | accounts, sessions and establishments of its Cafs | everything |
 //! | suspend, force a change, end sessions | – | accounts that may declare to one of its Cafs | all |
 //! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
-//! | import that suspends what is gone, export accounts with their hashes, the clock | – | – | yes |
+//! | import that suspends what is gone, export accounts with their hashes, drain a Caf, the clock | – | – | yes |
 //!
 //! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
 //! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
@@ -24,6 +24,8 @@ use crate::session::Sitting;
 pub(super) enum Demand {
     /// Looking; what is not one's own is left out.
     Look,
+    /// Looking at a Caf.
+    LookAt(CafCode),
     /// Looking at an account, at this Caf where one is named.
     See(Identifiant, Option<CafCode>),
     /// Closing an account, or what it opened.
@@ -46,7 +48,9 @@ impl Command {
             | Self::ListAccounts(_)
             | Self::ListEstablishments
             | Self::ExportEstablishments(_)
+            | Self::ListCafs
             | Self::ShowClock => Demand::Look,
+            Self::ShowCaf(caf) => Demand::LookAt(*caf),
             Self::ShowAccount(of) | Self::ListSessions(SessionQuery { account: Some(of), .. }) => {
                 Demand::See(of.clone(), None)
             }
@@ -63,7 +67,9 @@ impl Command {
             Self::ImportAccounts(file) if file.gone => Demand::Operate,
             Self::CreateAccount(_) | Self::ImportAccounts(_) | Self::ImportEstablishments(_) => Demand::Make,
             // An export has the passwords' hashes in it.
-            Self::ExportAccounts(_) | Self::SetClock(_) => Demand::Operate,
+            Self::ExportAccounts(_) | Self::SetClock(_) | Self::DrainCaf(_) | Self::UndrainCaf(_) => {
+                Demand::Operate
+            }
         }
     }
 }
@@ -74,8 +80,10 @@ impl Demand {
         let role = &state.author.role;
         match (self, role) {
             (_, Role::Operator)
-            | (Demand::Look | Demand::See(..), Role::Read)
+            | (Demand::Look | Demand::LookAt(_) | Demand::See(..), Role::Read)
             | (Demand::Look | Demand::Make, Role::Gestionnaire(_)) => Ok(()),
+            (Demand::LookAt(caf), Role::Gestionnaire(_)) if role.covers(caf) => Ok(()),
+            (Demand::LookAt(caf), Role::Gestionnaire(_)) => Err(not_yours(state, &format!("Caf {caf}"))),
             (Demand::See(of, caf), Role::Gestionnaire(_)) => {
                 if let Some(caf) = caf.filter(|caf| !role.covers(*caf)) {
                     return Err(not_yours(state, &format!("Caf {caf}")));

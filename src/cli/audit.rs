@@ -86,7 +86,7 @@ fn check(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Early> {
             broken => (format!("{}: {broken}", path.display()), ExitCode::FAILURE),
         };
         let whole = verify(BufReader::new(open(path)?), before.as_ref()).map_err(broken)?;
-        say(out, tell(path, whole.as_ref(), before.is_some()))?;
+        say(out, &tell(path, whole.as_ref(), before.is_some()))?;
         if let Some(whole) = whole {
             chains += u32::from(before.is_none() || whole.from_the_beginning);
             before = Some(whole);
@@ -98,7 +98,7 @@ fn check(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Early> {
         1 => "The chain is whole".to_owned(),
         several => format!("These are {several} chains, each of them whole"),
     };
-    say(out, format!("{whole}. Its last hash: {hash}"))
+    say(out, &format!("{whole}. Its last hash: {hash}"))
 }
 
 fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
@@ -125,13 +125,13 @@ fn export(files: &[PathBuf], caf: CafCode, as_they_stand: bool, out: &mut dyn Wr
             let line = line.map_err(|why| unreadable(path, &why))?;
             let altered = |why| (format!("{}: line {number}: {why}", path.display()), ExitCode::FAILURE);
             match of_caf(&line, caf.as_str()).map_err(altered)? {
-                true if as_they_stand => say(out, line)?,
+                true if as_they_stand => say(out, &line)?,
                 true => table.row(cells(&line)),
                 false => {}
             }
         }
     }
-    if as_they_stand { Ok(()) } else { table.write(out).map_err(unsaid) }
+    if as_they_stand { Ok(()) } else { table.write(out).map_err(|why| unsaid(&why)) }
 }
 
 fn cells(line: &str) -> [String; 8] {
@@ -146,14 +146,14 @@ fn open(path: &Path) -> Result<File, Early> {
     File::open(path).map_err(|why| unreadable(path, &why))
 }
 
-fn say(out: &mut dyn Write, line: String) -> Result<(), Early> {
-    writeln!(out, "{line}").map_err(unsaid)
+fn say(out: &mut dyn Write, line: &str) -> Result<(), Early> {
+    writeln!(out, "{line}").map_err(|why| unsaid(&why))
 }
 
 fn unreadable(path: &Path, why: &io::Error) -> Early {
     (format!("{}: {why}", path.display()), ExitCode::from(2))
 }
 
-fn unsaid(why: io::Error) -> Early {
+fn unsaid(why: &io::Error) -> Early {
     (why.to_string(), ExitCode::FAILURE)
 }

@@ -8,6 +8,7 @@ mod account_view;
 mod admin_token;
 mod ask;
 mod audit;
+mod caf;
 mod check;
 mod client;
 mod clock;
@@ -71,6 +72,9 @@ enum Command {
     /// Show who is signed in, and end that
     #[command(after_help = "Example:\n  octroi session list --caf 921")]
     Session(session::Args),
+    /// Show the Cafs' backends, and take one out of service
+    #[command(after_help = "Example:\n  octroi caf status")]
+    Caf(caf::Args),
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
@@ -120,6 +124,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Account(args)) => account::run(args),
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Session(args)) => session::run(args),
+        Some(Command::Caf(args)) => caf::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::AdminToken(args)) => admin_token::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),

@@ -10,6 +10,7 @@ mod audit;
 mod backend;
 mod caf;
 mod declare;
+mod instance;
 mod keys;
 mod limits;
 mod log;
@@ -42,8 +43,9 @@ use toml::de::DeTable;
 
 pub use admin::{Admin, AdminListen, AdminTls};
 pub use audit::{Audit, AuditFailure};
-pub use backend::Backend;
+pub use backend::{Backend, Times};
 pub use caf::{BackendAddress, Caf};
+pub use instance::{BackendTls, Check, Overrides, Pin, Protocol};
 pub use limits::{Limits, Rate};
 pub use log::{Log, LogFormat};
 pub use login::Login;
@@ -83,7 +85,7 @@ pub struct Config {
     pub login: Login,
     /// How much one client may ask.
     pub limits: Limits,
-    /// How long a backend may take.
+    /// How long a backend may take, and how much it is given.
     pub backend: Backend,
     /// How messages leave, if any does.
     pub mail: Option<Mail>,

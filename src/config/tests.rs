@@ -19,6 +19,7 @@ code = '921'
 name = 'Caf des Hauts-de-Seine'
 contact = 'partenaires@caf921.example'
 backends = ['http://10.0.1.10:8080']
+plaintext = true
 ";
 
 fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, Errors> {
@@ -104,7 +105,10 @@ fn defaults_are_right_values_and_stand_without_a_line() {
     assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().expect("an address")]);
     assert!(config.mail.is_none() && config.rehearsal.is_none() && config.server.tls.is_none());
     assert!(matches!(config.store, Store::Embedded(path) if path == Path::new("/var/lib/octroi")));
-    assert_eq!(config.cafs[0].backends, [BackendAddress { host: "10.0.1.10".to_owned(), port: 8080 }]);
+    assert_eq!(
+        config.cafs[0].backends,
+        [BackendAddress { https: false, host: "10.0.1.10".to_owned(), port: 8080 }]
+    );
 }
 
 #[test]

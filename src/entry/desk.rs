@@ -141,7 +141,8 @@ impl Desk {
         self.sessions.end_all(&signed_in.account().identifiant, own, End::PasswordChanged).await?;
         let Some(session) = session else { return self.open(signed_in, from).await };
         let stage = self.go_straight(session.stage().clone().password_changed(&changed)).await?;
-        self.advance(session, stage).await
+        let (token, session) = self.sessions.advance(session, stage).await?;
+        self.settle(Entered { token, session }).await
     }
 
     /// Turns to a Caf of one's own (rules 3 and 4).
@@ -197,6 +198,11 @@ impl Desk {
         Ok(Left::Caf(self.advance(session, stage).await?))
     }
 
+    /// A new token for a session where it stands.
+    pub async fn renew(&self, session: &Session) -> Result<Entered, DeskError> {
+        self.advance(session, session.stage().clone()).await
+    }
+
     /// Ends the session.
     pub async fn sign_out(&self, session: &Session, why: End) -> Result<(), DeskError> {
         self.sessions.end(session, why).await?;
@@ -237,7 +243,7 @@ impl Desk {
     }
 
     async fn advance(&self, session: &Session, stage: Stage) -> Result<Entered, DeskError> {
-        let (token, session) = self.sessions.advance(session, stage).await?;
+        let (token, session) = self.sessions.advance_in_sight(session, stage).await?;
         self.settle(Entered { token, session }).await
     }
 

@@ -8,14 +8,21 @@ use super::cookies::Tag;
 use super::error::Reason;
 use super::headers::{drop_connection, drop_named, is_for_heads_alone, parse_length};
 use super::names;
+use super::sticky::Mark;
 use crate::domain::CafCode;
 
 /// Makes a backend's head into what the client gets, if any of it may be given out.
-pub(super) fn accept(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Result<(), Reason> {
+pub(super) fn accept(
+    head: &mut Parts,
+    caf: CafCode,
+    tag: &Tag,
+    mark: Mark,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Reason> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
     }
-    edit(head, caf, tag, scratch)
+    edit(head, caf, tag, mark, scratch)
 }
 
 /// The same for the head of a switch that was asked for: no body follows it.
@@ -23,14 +30,15 @@ pub(super) fn accept_switch(
     head: &mut Parts,
     caf: CafCode,
     tag: &Tag,
+    mark: Mark,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Reason> {
-    edit(head, caf, tag, scratch)?;
+    edit(head, caf, tag, mark, scratch)?;
     head.headers.remove(CONTENT_LENGTH);
     Ok(())
 }
 
-fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Result<(), Reason> {
+fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec<u8>) -> Result<(), Reason> {
     let headers = &mut head.headers;
     let survey = Survey::of(headers);
     if survey.caf_code && names_another(headers, caf) {
@@ -44,7 +52,7 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, scratch: &mut Vec<u8>) -> Res
         headers.remove(name);
     }
     if survey.set_cookie {
-        tag.outward(headers, scratch);
+        tag.outward(headers, mark, scratch);
     }
     if survey.content_type && is_document(headers) && !is_public(headers) {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -97,6 +105,13 @@ fn is_document(headers: &HeaderMap) -> bool {
         html(value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
     };
     headers.get_all(CONTENT_TYPE).iter().any(essence)
+}
+
+/// Whether an answer goes on for as long as both ends want: events, or messages of gRPC.
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let starts = |with: &[u8]| kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    starts(b"text/event-stream") || starts(b"application/grpc")
 }
 
 /// Whether a backend says that an answer has nothing of anybody's (RFC 9111 section 5.2.2.9).

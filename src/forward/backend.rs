@@ -1,12 +1,12 @@
-//! One Caf's backend: which of its instances is asked, on which connection, and for how long.
+//! One Caf's backend: which of its instances is asked, on which connection, for how long, and whether another is
+//! asked after it.
 
-use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -14,112 +14,134 @@ use tokio::time::{Instant, Sleep};
 use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
+use super::fleet::{Offer, Team};
 use super::pool::{Instance, Lease, Seat};
-use super::upload::{BoxError, Progress, Silence};
-use crate::config;
+use super::sticky::Mark;
+use super::upload::{BoxError, Progress, Silence, Upload};
 use crate::domain::CafCode;
 
 /// A Caf's backend, as one worker sees it.
 pub(super) struct Backend<B> {
     pub(super) caf: CafCode,
     pub(super) tag: Tag,
-    connect_timeout: Duration,
-    first_byte_timeout: Duration,
+    pub(super) team: Arc<Team>,
+    /// In the order of the team's members.
     instances: Vec<Rc<Instance<B>>>,
-    /// Where the search for an instance begins, so that equals take turns.
-    turn: Cell<usize>,
 }
 
+/// How a request is to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// The instance that its cookie is marked with.
+    pub(super) marked: Option<Mark>,
+    pub(super) offer: Offer,
+    /// When the whole exchange must have ended.
+    pub(super) deadline: Instant,
+}
+
+/// Why an instance did not answer, with the request if nothing of it was sent.
+type Failure<B> = (Option<Prepared<B>>, Reason);
+
 impl<B> Backend<B> {
-    pub(super) fn new(caf: &config::Caf, backend: &config::Backend) -> Self {
-        let instance = |address: &config::BackendAddress| Instance::new(address.clone(), backend.keep_alive);
-        Self {
-            caf: caf.code,
-            tag: Tag::new(caf.code),
-            connect_timeout: backend.connect_timeout,
-            first_byte_timeout: backend.first_byte_timeout,
-            instances: caf.backends.iter().map(instance).collect(),
-            turn: Cell::new(0),
-        }
+    pub(super) fn new(team: &Arc<Team>) -> Self {
+        let tag = Tag::new(team.caf, team.sticky_cookie.as_deref());
+        let instances = team.members.iter().map(|member| Instance::new(team, member)).collect();
+        Self { caf: team.caf, tag, team: Arc::clone(team), instances }
     }
 
     /// What to call the backend towards itself, for a client that named no host.
     pub(super) fn authority(&self) -> Option<&HeaderValue> {
-        self.instances.first().map(|instance| instance.authority())
-    }
-
-    /// The instance with the fewest requests under way; `attempt` later ones are its neighbours.
-    fn seat(&self, first: usize, attempt: usize) -> Result<Seat<B>, Reason> {
-        let count = self.instances.len();
-        let place = (first + attempt).checked_rem(count).ok_or(Reason::NoBackend)?;
-        self.instances.get(place).map(Instance::seat).ok_or(Reason::NoBackend)
-    }
-
-    fn least_loaded(&self) -> usize {
-        let count = self.instances.len();
-        if count < 2 {
-            return 0;
-        }
-        let turn = self.turn.get();
-        self.turn.set((turn + 1) % count);
-        let places = (0..count).map(|step| (turn + step) % count);
-        places.min_by_key(|place| self.instances.get(*place).map(|instance| instance.busy())).unwrap_or(0)
+        self.instances.first().map(|instance| &instance.member.authority)
     }
 }
 
 impl<B> Backend<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Sends a request and waits for the head of its answer. Only what was certainly not sent is sent
-    /// again: a request that a dying connection gave back, or one that found no connection.
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// What was certainly not sent is sent to another instance, whatever it is. What may have been sent is sent a
+    /// second time only if that is the same as once (RFC 9110 section 9.2.2), has no body, and the budget allows it.
     pub(super) async fn exchange(
         &self,
         mut request: Prepared<B>,
         upload: Option<&Progress>,
+        plan: Plan,
     ) -> Result<(Response<Incoming>, Lease<B>), Reason> {
-        let first = self.least_loaded();
-        let pooled = self.pooled(first, request.method()).await?;
-        if let Ok(mut lease) = pooled {
-            match self.send(&mut lease, request, upload).await {
-                Ok(answer) => return Ok((answer, lease)),
-                Err((Some(unsent), _)) => request = unsent,
-                Err((None, reason)) => return Err(reason),
-            }
-        }
-        let mut attempt = 0;
+        self.team.budget.pay();
+        let may_repeat = self.instances.len() > 1 && self.team.budget.is_some();
+        let mut copy = if may_repeat { copy(&request) } else { None };
+        let mut tried = Vec::new();
+        let mut last = None;
         loop {
-            let mut lease = self.connect(first, &mut attempt).await?;
-            match self.send(&mut lease, request, upload).await {
-                Ok(answer) => return Ok((answer, lease)),
-                Err((Some(unsent), _)) if attempt < self.instances.len() => request = unsent,
-                Err((_, reason)) => return Err(reason),
-            }
+            let (place, seat) = match self.seat(plan.marked, &tried).await {
+                Ok(seat) => seat,
+                // What failed says more than that nobody is left.
+                Err(reason) => return Err(last.unwrap_or(reason)),
+            };
+            let (unsent, reason) = match self.ask((place, seat), request, upload, plan).await {
+                Ok(answered) => return Ok(answered),
+                Err(failure) => failure,
+            };
+            tried.push(place);
+            let repeated = || copy.take().filter(|_| reason.may_repeat() && self.team.may_retry(&tried));
+            let Some(again) = unsent.or_else(repeated) else { return Err(reason) };
+            (request, last) = (again, Some(reason));
         }
     }
 
-    /// A connection that was used before, if one is left.
-    async fn pooled(&self, first: usize, method: &Method) -> Result<Result<Lease<B>, Seat<B>>, Reason> {
-        let seat = self.seat(first, 0)?;
-        if !method.is_idempotent() && seat.has_idle() {
+    /// A place at an instance: at the one whose turn it is, at another that has room at once, or there in turn.
+    async fn seat(&self, marked: Option<Mark>, tried: &[usize]) -> Result<(usize, Seat<B>), Reason> {
+        let place = self.team.choose(marked, tried)?;
+        let instance = |place: usize| self.instances.get(place).ok_or(Reason::NoBackend);
+        if let Some(seat) = instance(place)?.seat_now() {
+            return Ok((place, seat));
+        }
+        for other in self.team.others(place, tried) {
+            if let Some(seat) = instance(other)?.seat_now() {
+                return Ok((other, seat));
+            }
+        }
+        Ok((place, instance(place)?.seat().await?))
+    }
+
+    /// Asks one instance, on a connection that was used before if there is one, then on a new one.
+    async fn ask(
+        &self,
+        (place, seat): (usize, Seat<B>),
+        mut request: Prepared<B>,
+        upload: Option<&Progress>,
+        plan: Plan,
+    ) -> Result<(Response<Incoming>, Lease<B>), Failure<B>> {
+        if !request.method().is_idempotent() && seat.has_idle() {
             // What can't be sent twice had better not meet a connection that the backend has closed: let
             // the runtime first hear of closed ones.
             tokio::task::yield_now().await;
         }
-        Ok(seat.reuse())
-    }
-
-    /// A new connection, to the first instance that takes one.
-    async fn connect(&self, first: usize, attempt: &mut usize) -> Result<Lease<B>, Reason> {
-        loop {
-            let seat = self.seat(first, *attempt)?;
-            *attempt += 1;
-            match seat.connect(self.connect_timeout).await {
-                Err(_) if *attempt < self.instances.len() => {}
-                other => return other,
+        let seat = match seat.reuse(plan.offer) {
+            Err(seat) => seat,
+            Ok(mut lease) => match self.send(&mut lease, request, upload, plan).await {
+                Ok(answer) => return Ok((answer, lease)),
+                Err((Some(unsent), _)) => {
+                    request = unsent;
+                    lease.into_seat()
+                }
+                Err(failure) => return Err(failure),
+            },
+        };
+        let mut lease = match seat.connect(plan.offer).await {
+            Ok(lease) => lease,
+            Err(reason) => {
+                if let Some(instance) = self.instances.get(place) {
+                    self.team.failed(&instance.member, &reason);
+                }
+                return Err((Some(request), reason));
             }
-        }
+        };
+        let answer = self.send(&mut lease, request, upload, plan).await?;
+        Ok((answer, lease))
     }
 
     /// The answer; or why there is none, with the request if nothing of it was sent.
@@ -128,15 +150,34 @@ where
         lease: &mut Lease<B>,
         request: Prepared<B>,
         upload: Option<&Progress>,
-    ) -> Result<Response<Incoming>, (Option<Prepared<B>>, Reason)> {
-        let answer = lease.connection.sender.try_send_request(*request);
-        let timer = lease.connection.timer.as_mut();
-        let answer = self.in_time(answer, timer, upload).await.map_err(|reason| (None, reason))?;
-        answer.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
-            let failure = upload.and_then(Progress::failure);
-            (unsent, failure.unwrap_or_else(|| Reason::Broken(error.into_error())))
-        })
+        plan: Plan,
+    ) -> Result<Response<Incoming>, Failure<B>> {
+        let answer = lease.send(*request);
+        let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
+            Ok(answer) => answer,
+            Err(reason) => {
+                if !matches!(reason, Reason::ClientBody) {
+                    lease.failed(&reason);
+                }
+                return Err((None, reason));
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                judge(answer.status(), lease);
+                Ok(answer)
+            }
+            Err(unsent) => {
+                if let Some(failure) = upload.and_then(Progress::failure) {
+                    return Err((unsent.request, failure));
+                }
+                let reason = Reason::Broken(unsent.error);
+                if unsent.request.is_none() {
+                    lease.failed(&reason);
+                }
+                Err((unsent.request, reason))
+            }
+        }
     }
 
     /// Waits for a head until nothing has moved for `backend.first_byte_timeout`.
@@ -145,24 +186,55 @@ where
         answer: impl Future<Output = T>,
         mut timer: Pin<&mut Sleep>,
         upload: Option<&Progress>,
+        deadline: Instant,
     ) -> Result<T, Reason> {
+        let limit = self.team.rule.times.first_byte;
         let mut answer = pin!(answer);
-        timer.as_mut().reset(Instant::now() + self.first_byte_timeout);
+        timer.as_mut().reset((Instant::now() + limit).min(deadline));
         loop {
             tokio::select! {
                 biased;
                 answer = &mut answer => return Ok(answer),
                 () = &mut timer => {}
             }
+            if deadline <= Instant::now() {
+                return Err(Reason::RequestTimeout);
+            }
             let (since, reason) = match upload.map(Progress::silence) {
                 None => return Err(Reason::FirstByteTimeout),
                 Some(Silence::Since(moved)) => (moved, Reason::FirstByteTimeout),
                 Some(Silence::OfClient(moved)) => (moved, Reason::ClientBody),
             };
-            if since + self.first_byte_timeout <= Instant::now() {
+            if since + limit <= Instant::now() {
                 return Err(reason);
             }
-            timer.as_mut().reset(since + self.first_byte_timeout);
+            timer.as_mut().reset((since + limit).min(deadline));
         }
     }
+}
+
+/// An instance that answers is well, unless it says itself that it is not.
+fn judge<B>(status: StatusCode, lease: &Lease<B>) {
+    if [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]
+        .contains(&status)
+    {
+        lease.failed(&format_args!("it answers {status}"));
+    } else {
+        lease.member().health.succeeded();
+    }
+}
+
+/// A request to send a second time, if that is the same as once (RFC 9110 section 9.2.2) and there is no body that
+/// would be gone.
+fn copy<B: Body<Data = Bytes>>(request: &Request<Upload<B>>) -> Option<Prepared<B>> {
+    if !request.method().is_idempotent() || request.body().progress().is_some() {
+        return None;
+    }
+    let mut copy = Request::new(Upload::nothing());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(Box::new(copy))
 }

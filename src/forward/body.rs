@@ -26,6 +26,8 @@ pub struct BackendBody<B: 'static = Incoming> {
     hold: Option<Hold<B>>,
     caf: CafCode,
     idle_timeout: Duration,
+    /// When it must have ended, unless it is a stream of events.
+    deadline: Option<Instant>,
     /// Only ever made for a body that keeps one waiting.
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
@@ -40,8 +42,15 @@ pub(super) struct Hold<B: 'static> {
 }
 
 impl<B> BackendBody<B> {
-    pub(super) fn new(body: Incoming, hold: Hold<B>, caf: CafCode, idle_timeout: Duration) -> Self {
-        let mut this = Self { body, hold: Some(hold), caf, idle_timeout, timer: None, is_waiting: false };
+    pub(super) fn new(
+        body: Incoming,
+        hold: Hold<B>,
+        caf: CafCode,
+        idle_timeout: Duration,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let (timer, is_waiting) = (None, false);
+        let mut this = Self { body, hold: Some(hold), caf, idle_timeout, deadline, timer, is_waiting };
         this.settle();
         this
     }
@@ -69,7 +78,9 @@ impl<B> BackendBody<B> {
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                self.hold = None;
+                if let Some(hold) = self.hold.take() {
+                    hold.lease.failed(&format_args!("its answer broke off: {error}"));
+                }
                 Some(Err(error.into()))
             }
             None => {
@@ -81,24 +92,30 @@ impl<B> BackendBody<B> {
         }
     }
 
-    /// Ready once the backend has been silent for too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the backend has been silent for too long, or the whole has taken too long; which it is.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         let limit = self.idle_timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let by = |end: Instant| self.deadline.map_or(end, |deadline| end.min(deadline));
         if !self.is_waiting {
             self.is_waiting = true;
-            timer.as_mut().reset(Instant::now() + limit);
+            timer.as_mut().reset(by(Instant::now() + limit));
         }
         loop {
             ready!(timer.as_mut().poll(cx));
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Poll::Ready(Reason::RequestTimeout);
+            }
             // A backend that reads an upload is not silent.
             let upload = self.hold.as_ref().and_then(|hold| hold.upload.as_ref());
-            let Some(upload) = upload.filter(|upload| upload.is_open()) else { return Poll::Ready(()) };
+            let Some(upload) = upload.filter(|upload| upload.is_open()) else {
+                return Poll::Ready(Reason::IdleTimeout);
+            };
             let (Silence::Since(moved) | Silence::OfClient(moved)) = upload.silence();
             if moved + limit <= Instant::now() {
-                return Poll::Ready(());
+                return Poll::Ready(Reason::IdleTimeout);
             }
-            timer.as_mut().reset(moved + limit);
+            timer.as_mut().reset(by(moved + limit));
         }
     }
 }
@@ -128,9 +145,11 @@ impl<B> Body for BackendBody<B> {
         if self.hold.is_none() {
             return Poll::Pending;
         }
-        ready!(self.poll_silence(cx));
-        self.hold = None;
-        Poll::Ready(Some(Err(Error::new(self.caf, Reason::IdleTimeout).into())))
+        let reason = ready!(self.poll_silence(cx));
+        if let Some(hold) = self.hold.take() {
+            hold.lease.failed(&reason);
+        }
+        Poll::Ready(Some(Err(Error::new(self.caf, reason).into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,11 +8,16 @@
 use http::header::{COOKIE, Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
+use super::sticky::Mark;
 use crate::domain::CafCode;
 
 /// The mark that a Caf's cookies bear in browsers.
 #[derive(Debug)]
-pub(super) struct Tag(Vec<u8>);
+pub(super) struct Tag {
+    bytes: Vec<u8>,
+    /// The cookie whose bearers stay at one instance.
+    sticky: Option<Vec<u8>>,
+}
 
 const MARK: &[u8] = b"octroi";
 /// The gateway's other cookie: the secret of a form that waits (`parking`).
@@ -28,16 +33,18 @@ enum Owner<'a> {
 }
 
 impl Tag {
-    pub(super) fn new(caf: CafCode) -> Self {
-        Self(format!("octroi-{caf}-").into_bytes())
+    pub(super) fn new(caf: CafCode, sticky: Option<&str>) -> Self {
+        let sticky = sticky.map(|name| name.as_bytes().to_vec());
+        Self { bytes: format!("octroi-{caf}-").into_bytes(), sticky }
     }
 
     /// Replaces the client's cookies with those that this Caf's backend may see, in one header (RFC 9113
-    /// section 8.2.3 lets a client send several).
-    pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) {
+    /// section 8.2.3 lets a client send several). The instance that the sticky one is marked with.
+    pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) -> Option<Mark> {
         scratch.clear();
+        let mut marked = None;
         for value in headers.get_all(COOKIE) {
-            self.own_back(value.as_bytes(), scratch);
+            self.own_back(value.as_bytes(), scratch, &mut marked);
         }
         let restored = !scratch.is_empty();
         let taken = if restored { sorted_names(scratch) } else { Vec::new() };
@@ -48,14 +55,21 @@ impl Tag {
             Ok(value) if !value.is_empty() => drop(headers.insert(COOKIE, value)),
             _ => drop(headers.remove(COOKIE)),
         }
+        marked
     }
 
-    /// Adds this Caf's cookies of one header to `out`, under their own names.
-    fn own_back(&self, header: &[u8], out: &mut Vec<u8>) {
+    /// Adds this Caf's cookies of one header to `out`, under their own names and without a mark.
+    fn own_back(&self, header: &[u8], out: &mut Vec<u8>, marked: &mut Option<Mark>) {
         for pair in pairs(header) {
             let (name, value) = split_pair(pair);
             if let Owner::Ours(prefix, own) = self.owner(name) {
-                append(out, &[prefix, own, value]);
+                match Mark::split(value).filter(|_| self.is_sticky(own)) {
+                    Some((mark, value)) => {
+                        marked.get_or_insert(mark);
+                        append(out, &[prefix, own, b"=", value]);
+                    }
+                    None => append(out, &[prefix, own, value]),
+                }
             }
         }
     }
@@ -72,13 +86,13 @@ impl Tag {
     }
 
     /// Renames what a backend sets. What is malformed, or would take a name that only the gateway may
-    /// give, is left out.
-    pub(super) fn outward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) {
+    /// give, is left out. The sticky one is marked with the instance that sets it.
+    pub(super) fn outward(&self, headers: &mut HeaderMap, mark: Mark, scratch: &mut Vec<u8>) {
         let Entry::Occupied(entry) = headers.entry(SET_COOKIE) else { return };
         let mut renamed = Vec::new();
         for value in &entry {
             scratch.clear();
-            if self.rename(value.as_bytes(), scratch).is_some() {
+            if self.rename(value.as_bytes(), mark, scratch).is_some() {
                 renamed.extend(HeaderValue::from_bytes(scratch));
             }
         }
@@ -90,7 +104,7 @@ impl Tag {
 
     /// One `Set-Cookie` (RFC 6265 section 5.2) under its tagged name and without `Domain`, which names
     /// an inner host.
-    fn rename(&self, set_cookie: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn rename(&self, set_cookie: &[u8], mark: Mark, out: &mut Vec<u8>) -> Option<()> {
         if set_cookie.iter().any(u8::is_ascii_control) {
             return None;
         }
@@ -102,14 +116,23 @@ impl Tag {
         if own.is_empty() || is_reserved(own) {
             return None;
         }
-        for piece in [prefix, &self.0, own, value] {
+        for piece in [prefix, &self.bytes, own] {
             out.extend_from_slice(piece);
+        }
+        if self.is_sticky(own) {
+            mark.write(value, out);
+        } else {
+            out.extend_from_slice(value);
         }
         for attribute in parts.filter(|part| !is_domain(part)) {
             out.push(b';');
             out.extend_from_slice(attribute);
         }
         Some(())
+    }
+
+    fn is_sticky(&self, own: &[u8]) -> bool {
+        self.sticky.as_deref() == Some(own)
     }
 
     fn owner<'a>(&self, name: &'a [u8]) -> Owner<'a> {
@@ -120,7 +143,7 @@ impl Tag {
         if rest.eq_ignore_ascii_case(PARKED) {
             return Owner::Gateway;
         }
-        match rest.strip_prefix(self.0.as_slice()) {
+        match rest.strip_prefix(self.bytes.as_slice()) {
             Some(own) if own.is_empty() || is_reserved(split_prefix(own).1) => Owner::OtherCaf,
             Some(own) => Owner::Ours(prefix, own),
             None if rest.len() == MARK.len() => Owner::Gateway,

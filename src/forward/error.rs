@@ -21,6 +21,18 @@ pub enum Reason {
     /// No backend is configured for this Caf: nothing was sent.
     #[error("it has no backend")]
     NoBackend,
+    /// An operator drains the Caf, or all its instances: nothing was sent.
+    #[error("an operator has taken it out of service")]
+    Drained,
+    /// No instance passes its checks: nothing was sent.
+    #[error("none of its instances passes its checks")]
+    Unwell,
+    /// Too many requests wait for room already: nothing was sent.
+    #[error("too many requests wait for the backend already")]
+    Full,
+    /// No instance had room within `backend.wait_timeout`: nothing was sent.
+    #[error("the backend had no room for the request in time")]
+    WaitTimeout,
     /// No instance takes connections: nothing was sent.
     #[error("no connection to the backend: {0}")]
     Connect(#[source] io::Error),
@@ -31,6 +43,10 @@ pub enum Reason {
     /// request may have been acted upon.
     #[error("the backend takes too long to answer")]
     FirstByteTimeout,
+    /// The exchange took longer than `backend.request_timeout`, however steadily it went on. The request may have been
+    /// acted upon.
+    #[error("the exchange with the backend takes too long as a whole")]
+    RequestTimeout,
     /// Silence for `backend.idle_timeout` within the answer's body, of which a part was given out.
     #[error("the backend stopped in the middle of its answer")]
     IdleTimeout,
@@ -59,9 +75,14 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Self::NoBackend => "no-backend",
+            Self::Drained => "drained",
+            Self::Unwell => "unwell",
+            Self::Full => "full",
+            Self::WaitTimeout => "wait-timeout",
             Self::Connect(_) => "connect",
             Self::ConnectTimeout => "connect-timeout",
             Self::FirstByteTimeout => "first-byte-timeout",
+            Self::RequestTimeout => "request-timeout",
             Self::IdleTimeout => "idle-timeout",
             Self::Broken(_) => "broken",
             Self::BadAnswer(_) => "bad-answer",
@@ -70,6 +91,25 @@ impl Reason {
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest(_) => "bad-request",
         }
+    }
+
+    /// Whether nothing of the request has reached a backend.
+    pub fn is_before_sending(&self) -> bool {
+        matches!(
+            self,
+            Self::NoBackend
+                | Self::Drained
+                | Self::Unwell
+                | Self::Full
+                | Self::WaitTimeout
+                | Self::Connect(_)
+                | Self::ConnectTimeout
+        )
+    }
+
+    /// Whether another instance may do better with the same request.
+    pub(super) fn may_repeat(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::FirstByteTimeout)
     }
 }
 
@@ -114,10 +154,13 @@ impl Error {
     /// 504 where it is late; 400 or 413 where the fault is the client's own.
     pub fn status(&self) -> StatusCode {
         match self.reason {
-            Reason::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
-            Reason::ConnectTimeout | Reason::FirstByteTimeout | Reason::IdleTimeout => {
-                StatusCode::GATEWAY_TIMEOUT
+            Reason::NoBackend | Reason::Drained | Reason::Unwell | Reason::Full | Reason::WaitTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            Reason::ConnectTimeout
+            | Reason::FirstByteTimeout
+            | Reason::RequestTimeout
+            | Reason::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
             Reason::Connect(_) | Reason::Broken(_) | Reason::BadAnswer(_) | Reason::WrongCaf => {
                 StatusCode::BAD_GATEWAY
             }

@@ -18,6 +18,7 @@ use http_body::{Body, SizeHint};
 use super::cookies::Tag;
 use super::error::Reason;
 use super::names;
+use super::sticky::Mark;
 use crate::entry::{Admitted, Provenance};
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
@@ -36,7 +37,7 @@ pub(super) struct Desk {
 }
 
 /// Makes a client's head into what the backend of the permit's Caf gets. `fallback_host` is for a
-/// client that named none (HTTP/1.0).
+/// client that named none (HTTP/1.0). The instance that a cookie says it should go to.
 pub(super) fn prepare<B: Body>(
     head: &mut Parts,
     body: &B,
@@ -45,7 +46,7 @@ pub(super) fn prepare<B: Body>(
     fallback_host: &HeaderValue,
     tag: &Tag,
     desk: &mut Desk,
-) -> Result<(), Reason> {
+) -> Result<Option<Mark>, Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::BadRequest("CONNECT"));
     }
@@ -64,14 +65,12 @@ pub(super) fn prepare<B: Body>(
     for name in &survey.unwanted {
         headers.remove(name);
     }
-    if survey.cookie {
-        tag.inward(headers, &mut desk.scratch);
-    }
+    let marked = if survey.cookie { tag.inward(headers, &mut desk.scratch) } else { None };
     tell_session(headers, permit);
     tell_origin(headers, from, &host, desk);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    Ok(())
+    Ok(marked)
 }
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.

@@ -4,20 +4,25 @@
 //! it must be used inside a `tokio::runtime::LocalRuntime` (or a `LocalSet`, which costs more).
 //!
 //! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
-//! `backend` chooses the instance, `pool` lends a connection, `answer` judges the head that comes
+//! `backend` asks one instance, or a second one, `pool` lends a connection, `answer` judges the head that comes
 //! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
 //! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
+//!
+//! What all workers must agree on is in [`Fleet`]: which instances are well, how busy they are, which of them
+//! takes the next request, and how they are spoken to.
 
 mod answer;
 mod backend;
 mod body;
 mod cookies;
 mod error;
+mod fleet;
 mod headers;
 mod inject;
 mod interim;
 mod names;
 mod pool;
+mod sticky;
 mod switch;
 mod upload;
 mod wire;
@@ -27,24 +32,26 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use self::backend::Backend;
+use self::backend::{Backend, Plan};
 use self::body::Hold;
+use self::fleet::Offer;
 use self::inject::Injector;
 use self::upload::Upload;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
 
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
+pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, OrderError, TlsError};
 pub use self::inject::AnswerBody;
 pub use self::interim::Teller;
 pub use self::switch::{BackendEnd, Handshake};
@@ -60,7 +67,6 @@ struct Inner<B> {
     /// Sorted by code.
     backends: Vec<Backend<B>>,
     max_body: u64,
-    idle_timeout: Duration,
     injector: Injector,
     /// Never held across an await.
     desk: RefCell<headers::Desk>,
@@ -68,21 +74,19 @@ struct Inner<B> {
 
 impl<B> Forwarder<B> {
     /// A worker's forwarder, without any connection yet.
-    pub fn new(config: &Config) -> Self {
-        Self::with(&config.cafs, &config.backend, config.limits.body, Injector::new(config))
+    pub fn new(config: &Config, fleet: &Fleet) -> Self {
+        Self::with(fleet, config.limits.body, Injector::new(config))
     }
 
-    fn with(cafs: &[config::Caf], backend: &config::Backend, max_body: u64, injector: Injector) -> Self {
-        let mut backends: Vec<_> = cafs.iter().map(|caf| Backend::new(caf, backend)).collect();
-        backends.sort_by_key(|backend| backend.caf);
-        let idle_timeout = backend.idle_timeout;
-        Self(Rc::new(Inner { backends, max_body, idle_timeout, injector, desk: RefCell::default() }))
+    fn with(fleet: &Fleet, max_body: u64, injector: Injector) -> Self {
+        let backends = fleet.teams().iter().map(Backend::new).collect();
+        Self(Rc::new(Inner { backends, max_body, injector, desk: RefCell::default() }))
     }
 }
 
 impl<B> Forwarder<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// Forwards one request to the backend of its permit's Caf.
@@ -107,7 +111,7 @@ where
 
 impl<B> Inner<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// The request is put together before the future is, and boxed: futures within futures would move it at
@@ -122,12 +126,12 @@ where
         let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
-            let (backend, request) = prepared.map_err(blame)?;
+            let (backend, request, plan) = prepared.map_err(blame)?;
             let upload = request.body().progress();
-            let (answer, lease) = backend.exchange(request, upload.as_deref()).await.map_err(blame)?;
-            let hold = Hold { lease, upload, is_reusable: answer.version() == Version::HTTP_11 };
-            let answer = self.give_out(backend, answer, hold).map_err(blame)?;
-            Ok(self.injector.dress(answer, wish))
+            let (answer, lease) = backend.exchange(request, upload.as_deref(), plan).await.map_err(blame)?;
+            let is_reusable = answer.version() == Version::HTTP_11;
+            let answer = self.give_out(backend, answer, Hold { lease, upload, is_reusable }, plan);
+            Ok(self.injector.dress(answer.map_err(blame)?, wish))
         }
     }
 
@@ -136,19 +140,20 @@ where
         &self,
         admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> Result<(&Backend<B>, Prepared<B>), Reason> {
+    ) -> Result<(&Backend<B>, Prepared<B>, Plan), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
         let authority = backend.authority().ok_or(Reason::NoBackend)?;
         let desk = &mut self.desk.borrow_mut();
-        headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
+        let marked = headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
         let expects = request.headers().get(EXPECT);
         let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let opening = if expects { upload::hold(&mut request) } else { None };
         interim::listen(&mut request, opening, teller);
-        Ok((backend, request))
+        let deadline = Instant::now() + backend.team.rule.times.request;
+        Ok((backend, request, Plan { marked, offer: Offer::All, deadline }))
     }
 
     /// What the client gets; an answer that is refused is dropped, and its connection with it.
@@ -157,10 +162,19 @@ where
         backend: &Backend<B>,
         answer: Response<Incoming>,
         hold: Hold<B>,
+        plan: Plan,
     ) -> Result<Response<BackendBody<B>>, Reason> {
         let (mut head, body) = answer.into_parts();
-        answer::accept(&mut head, backend.caf, &backend.tag, &mut self.desk.borrow_mut().scratch)?;
-        Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, self.idle_timeout)))
+        let scratch = &mut self.desk.borrow_mut().scratch;
+        let accepted =
+            answer::accept(&mut head, backend.caf, &backend.tag, hold.lease.member().mark, scratch);
+        if let Err(reason) = accepted {
+            hold.lease.failed(&reason);
+            return Err(reason);
+        }
+        let idle = backend.team.rule.times.idle;
+        let deadline = (!answer::is_stream(&head.headers)).then_some(plan.deadline);
+        Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, idle, deadline)))
     }
 }
 
@@ -179,7 +193,7 @@ impl<B> Clone for Forwarder<B> {
 
 impl<B> tower::Service<AdmittedRequest<B>> for Forwarder<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<AnswerBody<B>>;

@@ -15,8 +15,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
+use super::backend::Plan;
 use super::body::Hold;
 use super::error::{Error, Reason};
+use super::fleet::Offer;
 use super::pool::Lease;
 use super::upload::{BoxError, Upload};
 use super::{AnswerBody, Forwarder, Inner, answer};
@@ -51,7 +53,7 @@ impl<B> BackendEnd<B> {
 
 impl<B> Forwarder<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// Asks the backend of the permit's Caf for the WebSocket that an admitted request asks for.
@@ -63,7 +65,7 @@ where
 
 impl<B> Inner<B>
 where
-    B: Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     async fn switch(&self, admitted: AdmittedRequest<B>) -> Result<Handshake<B>, Reason> {
@@ -74,19 +76,20 @@ where
             request.headers_mut().insert(SEC_WEBSOCKET_KEY, key.clone());
             request.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
         }
-        let (backend, mut request) = self.prepare(permit.escort(request, from), None)?;
+        let (backend, mut request, plan) = self.prepare(permit.escort(request, from), None)?;
+        let plan = Plan { offer: Offer::Http1, ..plan };
         ask(&mut request);
-        let (mut answer, lease) = backend.exchange(request, None).await?;
+        let (mut answer, lease) = backend.exchange(request, None, plan).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             let hold = Hold { lease, upload: None, is_reusable: answer.version() == http::Version::HTTP_11 };
-            let declined = self.give_out(backend, answer, hold)?;
+            let declined = self.give_out(backend, answer, hold, plan)?;
             return Ok(Handshake::Declined(declined.map(AnswerBody::AsIs)));
         }
         check(answer.headers(), key.as_ref())?;
         let upgrade = hyper::upgrade::on(&mut answer);
         let (mut head, _) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
-        answer::accept_switch(&mut head, backend.caf, &backend.tag, scratch)?;
+        answer::accept_switch(&mut head, backend.caf, &backend.tag, lease.member().mark, scratch)?;
         if key.is_some() {
             head.status = StatusCode::OK;
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);

@@ -17,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::inject::Injector;
-use super::{AnswerBody, BoxError, Error, Forwarder};
+use super::{AnswerBody, BoxError, Error, Fleet, Forwarder};
 use crate::config;
+use crate::domain::Clock;
 use crate::entry::{Admitted, AdmittedRequest, Papers, Provenance};
 
 pub(super) type TestBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -88,12 +89,7 @@ pub(super) fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
 }
 
 pub(super) fn timeouts() -> config::Backend {
-    config::Backend {
-        connect_timeout: Duration::from_secs(5),
-        first_byte_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
-        keep_alive: Duration::from_secs(30),
-    }
+    config::Backend::patient()
 }
 
 /// A forwarder to these Cafs' instances.
@@ -103,17 +99,18 @@ pub(super) fn forwarder(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backe
 
 /// The same, for any body.
 pub(super) fn over<B>(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend) -> Forwarder<B> {
-    let caf = |(code, instances): &(&str, &[SocketAddr])| config::Caf {
-        code: code.parse().unwrap(),
-        name: String::new(),
-        contact: String::new(),
-        backends: instances
-            .iter()
-            .map(|address| config::BackendAddress { host: address.ip().to_string(), port: address.port() })
-            .collect(),
-        inject: true,
+    let caf = |(code, instances): &(&str, &[SocketAddr])| {
+        let hosts: Vec<_> = instances.iter().map(|one| (one.ip().to_string(), one.port())).collect();
+        let hosts: Vec<_> = hosts.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+        config::Caf::least(code, "", &hosts)
     };
-    Forwarder::with(&cafs.iter().map(caf).collect::<Vec<_>>(), timeouts, 1_000, Injector::default())
+    to(&cafs.iter().map(caf).collect::<Vec<_>>(), timeouts)
+}
+
+/// The same, for Cafs that say more.
+pub(super) fn to<B>(cafs: &[config::Caf], timeouts: &config::Backend) -> Forwarder<B> {
+    let fleet = Fleet::of(cafs, timeouts, &Clock::system()).unwrap();
+    Forwarder::with(&fleet, 1_000, Injector::default())
 }
 
 impl Forwarder<TestBody> {

@@ -14,5 +14,6 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn short() -> config::Backend {
     let limit = Duration::from_millis(150);
-    config::Backend { first_byte_timeout: limit, idle_timeout: limit, ..timeouts() }
+    let times = config::Times { first_byte: limit, idle: limit, ..timeouts().times };
+    config::Backend { times, ..timeouts() }
 }

@@ -30,7 +30,7 @@ pin_project! {
     /// The client's body, as a backend's connection reads it.
     pub struct Upload<B> {
         #[pin]
-        body: B,
+        body: Option<B>,
         left: u64,
         progress: Option<Rc<Progress>>,
         gate: Option<Gate>,
@@ -74,11 +74,16 @@ impl<B: Body> Upload<B> {
             return Err(Reason::BodyTooLarge);
         }
         let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::new()));
-        Ok(Self { body, left: limit, progress, gate: None })
+        Ok(Self { body: Some(body), left: limit, progress, gate: None })
     }
 }
 
 impl<B> Upload<B> {
+    /// No body.
+    pub(super) fn nothing() -> Self {
+        Self { body: None, left: 0, progress: None, gate: None }
+    }
+
     /// How far it is, to be asked while a connection has it; `None` where there is no body.
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         self.progress.clone()
@@ -114,7 +119,7 @@ where
             ready!(gate.poll_open(cx));
             *this.gate = None;
         }
-        let mut body = this.body;
+        let Some(mut body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
         let (stage, item) = match body.as_mut().poll_frame(cx) {
             Poll::Pending => (Stage::Starved, Poll::Pending),
             Poll::Ready(None) => (Stage::Done, Poll::Ready(None)),
@@ -132,11 +137,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

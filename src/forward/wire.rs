@@ -6,18 +6,19 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use super::fleet::Socket;
 
 /// A backend that answers before the upload ends, and closes, makes the next write fail; hyper then
 /// gives the connection up, with the answer unread. So once the peer takes no more, what is written is
 /// thrown away, and reading tells the end: the answer if there is one, the failure if not.
 pub(super) struct Wire {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Socket>,
     is_deaf: bool,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Socket) -> Self {
         Self { stream: TokioIo::new(stream), is_deaf: false }
     }
 

@@ -40,7 +40,7 @@ pub use tunnel::{EventStream, Tunnels};
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};
 use crate::entry::{Gatekeeper, Provenance};
-use crate::forward::Forwarder;
+use crate::forward::{Fleet, Forwarder};
 use crate::limits::{ClientKey, RateLimiter};
 use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Portal, Rendering};
@@ -59,6 +59,8 @@ pub struct Shared {
     pub gatekeeper: Arc<Gatekeeper>,
     /// The public endpoints.
     pub portal: Arc<Portal>,
+    /// The Cafs' backends, as all workers know them.
+    pub fleet: Arc<Fleet>,
     /// Rate limits.
     pub limits: Limits,
     /// The session's cookie.
@@ -113,6 +115,8 @@ struct Arrival {
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// Whether its session is the one that a step before led to, which it asks for again.
+    clicked_twice: bool,
     /// The connection, where something can be told on it before the answer, or instead of one.
     connection: Option<Arc<Link>>,
 }
@@ -120,7 +124,7 @@ struct Arrival {
 impl Gate {
     /// A gate for one worker.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let forwarder = Forwarder::new(&shared.config);
+        let forwarder = Forwarder::new(&shared.config, &shared.fleet);
         let counts = metrics::worker(shared.config.cafs.iter().map(|caf| caf.code).collect());
         Self { shared, forwarder, tunnels: Tunnels::new(), counts, ids: Ids::new() }
     }
@@ -211,6 +215,7 @@ impl Gate {
             client,
             session: None,
             shown_dead: false,
+            clicked_twice: false,
             connection,
         };
         Ok(path.map(|path| Box::new(arrival(path))))
@@ -219,6 +224,9 @@ impl Gate {
     /// The rest of its way.
     async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
         (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        if arrival.shown_dead {
+            arrival.clicked_twice = self.follow(&mut arrival).await?;
+        }
         if let Some(session) = &arrival.session {
             line.of(session);
             self.shared.limits.session.check(session.id())?;

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::Token;
 use crate::entry::AdmittedRequest;
-use crate::forward::{self, Reason};
+use crate::forward;
 use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Taken};
 use crate::portal::PARKED_FIELD;
 use crate::session::{Ready, Shown, Stage};
@@ -163,7 +163,7 @@ fn dress(request: &mut Request<Sent>, parked: &Parked) {
 
 /// Whether the backend cannot have seen any of it.
 fn never_sent(error: &forward::Error) -> bool {
-    matches!(error.reason(), Reason::Connect(_) | Reason::ConnectTimeout | Reason::NoBackend)
+    error.reason().is_before_sending()
 }
 
 /// A body of at most so many bytes, that comes in time and in whole.

@@ -79,8 +79,7 @@ fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Sessio
         agent: session.agent().unwrap_or("Navigateur inconnu").to_owned(),
         caf: session.stage().caf().map(|code| portal.contact(code).name),
     };
-    let frame = portal.frame(Some(own.stage().holder().account().as_str()), None);
-    Page::Sessions(SessionsPage { frame, sessions: all.map(row).collect() })
+    Page::Sessions(SessionsPage { frame: portal.frame_of(own, None), sessions: all.map(row).collect() })
 }
 
 fn view(own: &Session, session: &Session) -> SessionView {

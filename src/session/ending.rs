@@ -68,8 +68,7 @@ impl End {
 impl Sessions {
     /// Ends a session; `false` when it was gone already.
     pub async fn end(&self, session: &Session, why: End) -> Result<bool, StoreError> {
-        let removed = self.store().remove(session.id(), session.stage().holder().account()).await;
-        self.cache().forget(session.id());
+        let removed = self.remove(session.id(), session.stage().holder().account()).await;
         if let Ok(true) = removed {
             self.note_end(session, why);
         }
@@ -100,8 +99,7 @@ impl Sessions {
         };
         // Last actions are written a second late.
         let seen = self.cache().find(id).map_or(Timestamp::MIN, |session| session.last_action());
-        let removed = self.store().remove(id, account).await?;
-        self.cache().forget(id);
+        let removed = self.remove(id, account).await?;
         if removed {
             match kept {
                 Some((record, last)) => self.note_end(&Session::new(*id, record, last.max(seen)), why),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
+use super::moves::Moves;
 use super::{End, Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
 use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
@@ -28,7 +29,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    record: Record,
+    pub(super) record: Record,
     last_action_ms: AtomicI64,
     unwritten: AtomicBool,
 }
@@ -130,6 +131,7 @@ pub struct Sessions {
     /// Those whose end the audit log was told of.
     ended: Cache<SessionId, ()>,
     ending: std::sync::Mutex<()>,
+    pub(super) moves: Moves,
     woken: Notify,
 }
 
@@ -148,7 +150,8 @@ impl Sessions {
         let unwritten = std::sync::Mutex::new(Vec::new());
         let ended = Cache::new(ENDED);
         let ending = std::sync::Mutex::default();
-        Self { store, accounts, cache, clock, policy, unwritten, ended, ending, woken: Notify::new() }
+        let (moves, woken) = (Moves::default(), Notify::new());
+        Self { store, accounts, cache, clock, policy, unwritten, ended, ending, moves, woken }
     }
 
     /// How long sessions live.
@@ -166,26 +169,6 @@ impl Sessions {
         let (token, session) = self.create(record).await?;
         self.end_oldest(&session).await?;
         Ok((token, session))
-    }
-
-    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
-    ///
-    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
-    /// between the two steps asks the user to sign in again rather than leave two doors open.
-    pub async fn advance(
-        &self,
-        session: &Session,
-        stage: Stage,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        if !self.end(session, End::Told).await? {
-            return Err(SessionError::Gone);
-        }
-        let record = Record { stage, ..session.record.clone() };
-        let created = self.create(record.clone()).await;
-        if created.is_err() {
-            self.note_lost(session.id, record);
-        }
-        created
     }
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
@@ -242,6 +225,13 @@ impl Sessions {
         }
     }
 
+    /// Takes a session away, without a word.
+    pub(super) async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
+        let removed = self.store.remove(id, account).await;
+        self.cache.forget(id);
+        removed
+    }
+
     /// The live sessions of an account, the oldest first.
     pub async fn of_account(&self, account: &Identifiant) -> Result<Vec<Arc<Session>>, StoreError> {
         let kept = self.store.of_account(account).await?;
@@ -288,7 +278,7 @@ impl Sessions {
         }
     }
 
-    async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
+    pub(super) async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
         let token = Token::random()?;
         let id = token.id();
         let now = self.clock.now();

@@ -5,6 +5,7 @@ mod cache;
 mod cookie;
 mod ending;
 mod life;
+mod moves;
 mod register;
 mod sitting;
 mod stage;

@@ -92,6 +92,66 @@ pub fn backend_error(caf: CafCode, reason: &'static str) {
     SELDOM.backend_errors.get_or_create(&BackendError { caf: caf.to_string(), reason }).inc();
 }
 
+/// One instance of a Caf's backend, as it is now.
+#[derive(Debug, Clone, Copy)]
+pub struct Instance {
+    /// The Caf.
+    pub caf: CafCode,
+    /// Its number, from 1, in the configuration's order: no address is told.
+    pub number: usize,
+    /// Whether it gets requests.
+    pub is_up: bool,
+    /// Requests under way.
+    pub requests: usize,
+    /// Requests that wait for room.
+    pub waiting: usize,
+    /// How often it was left alone.
+    pub ejections: u64,
+}
+
+/// What the forwarder knows of the Cafs' backends.
+#[derive(Debug, Clone, Default)]
+pub struct Backends {
+    /// All instances.
+    pub instances: Vec<Instance>,
+    /// By Caf, the requests that were sent to a second instance.
+    pub retries: Vec<(CafCode, u64)>,
+}
+
+impl Backends {
+    fn register(self, registry: &mut Registry) {
+        type Of = [(&'static str, String); 2];
+        let of = |one: &Instance| [("caf", one.caf.to_string()), ("instance", one.number.to_string())];
+        let gauge = |value: fn(&Instance) -> i64| {
+            let family: Family<Of, Gauge> = Family::default();
+            for one in &self.instances {
+                family.get_or_create(&of(one)).set(value(one));
+            }
+            family
+        };
+        let up = "1 while an instance of a Caf's backend gets requests, else 0";
+        registry.register("backend_up", up, gauge(|one| i64::from(one.is_up)));
+        let requests = "Requests under way at an instance";
+        registry.register("backend_requests", requests, gauge(|one| clamped(one.requests)));
+        let waiting = "Requests that wait for room at an instance";
+        registry.register("backend_waiting", waiting, gauge(|one| clamped(one.waiting)));
+        let ejections: Family<Of, Counter> = Family::default();
+        for one in &self.instances {
+            ejections.get_or_create(&of(one)).inc_by(one.ejections);
+        }
+        registry.register("backend_ejections", "How often an instance was left alone", ejections);
+        let retries: Family<[(&'static str, String); 1], Counter> = Family::default();
+        for (caf, count) in &self.retries {
+            retries.get_or_create(&[("caf", caf.to_string())]).inc_by(*count);
+        }
+        registry.register("backend_retries", "Requests that were sent to a second instance", retries);
+    }
+}
+
+fn clamped(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A client's connection; open for as long as this lives.
 #[derive(Debug)]
 pub struct OpenConnection(());
@@ -133,8 +193,8 @@ impl Counts {
     }
 }
 
-/// All that was counted, in the text format of `OpenMetrics` 1.0; `store_reachable` is what is known now.
-pub fn text(store_reachable: bool) -> Result<String, fmt::Error> {
+/// All that was counted, in the text format of `OpenMetrics` 1.0; the rest is what is known now.
+pub fn text(store_reachable: bool, backends: Backends) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("octroi");
     registry.register_collector(Box::new(Requests));
     let seldom = &*SELDOM;
@@ -142,6 +202,7 @@ pub fn text(store_reachable: bool) -> Result<String, fmt::Error> {
     registry.register("sign_ins", "Attempts to sign in, by outcome", seldom.sign_ins.clone());
     let failures = "Requests that a Caf's backend did not answer as it should";
     registry.register("backend_errors", failures, seldom.backend_errors.clone());
+    backends.register(&mut registry);
     registry.register("connections", "Open connections of clients", seldom.connections.clone());
     let reachable: Gauge = Gauge::default();
     reachable.set(i64::from(store_reachable));
@@ -229,7 +290,7 @@ mod tests {
             worker.answered("caf_a_choisir", None, 999, Duration::ZERO);
         }
         backend_error(caf, "connect");
-        let told = text(true).expect("a text");
+        let told = text(true, Backends::default()).expect("a text");
         for line in [
             "octroi_requests_total{etat=\"admis\",caf=\"921\",status=\"2xx\"} 2",
             "octroi_requests_total{etat=\"anonyme\",caf=\"\",status=\"4xx\"} 2",

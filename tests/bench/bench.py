@@ -187,18 +187,20 @@ def octroi_session(place, port):
     provisional = re.search(r'"(?:mot_de_passe|password|provisional_password)":\s*"([^"]+)"', command("account", "import", account))
     command("establishment", "import", known)
 
-    def post(path, body, cookie=None):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode())
-        request.add_header("Content-Type", "application/json")
-        if cookie:
-            request.add_header("Cookie", cookie)
-        with urllib.request.urlopen(request) as answer:
-            return answer.headers["Set-Cookie"].split(";")[0]
-
     first = {"identifiant": ACCOUNT["identifiant"], "mot_de_passe": provisional.group(1)}
-    cookie = post("/portail/connexion", first)
+    cookie = post(port, "/portail/connexion", first)
     change = {"mot_de_passe_actuel": provisional.group(1), "nouveau_mot_de_passe": PASSWORD}
-    return post("/portail/mot-de-passe", change, cookie)
+    return post(port, "/portail/mot-de-passe", change, cookie)
+
+
+def post(port, path, body, cookie=None):
+    """The cookie that octroi sets."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    if cookie:
+        request.add_header("Cookie", cookie)
+    with urllib.request.urlopen(request) as answer:
+        return answer.headers["Set-Cookie"].split(";")[0]
 
 
 def wrk(proxy, path, seconds, connections, script=None):

@@ -448,3 +448,16 @@ fn the_drain_waits_for_tunnels_and_closes_them_at_its_end() {
     socket.is_closed(1_001);
     assert!(world.gateway.ended().success());
 }
+
+#[test]
+fn a_websocket_speaks_http_1_also_to_a_backend_that_speaks_http_2_otherwise() {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.caf_line("protocol = \"http2\"");
+    });
+    world.caf751.script(echo());
+    let client = world.at("751");
+    let (_, mut socket) = ask(&world.gateway, &handshake(&world.gateway, &client, "/ws", "")).ok().unwrap();
+    assert_eq!(socket.frame(), Some((1, b"salut".to_vec())));
+    socket.says("bonjour");
+    assert_eq!(world.caf751.last().line(), "GET /ws HTTP/1.1");
+}

@@ -62,9 +62,7 @@ fn clashes_are_refused() {
         let line = one(&format!("{text}\n"));
         assert!(line.contains(says), "{text}\n{line}");
     }
-    for url in
-        ["https://h", "http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"]
-    {
+    for url in ["http://u:p@h", "http://h/p", "http://h?q", "ftp://h", "h:80", "http://h:0", "http://"] {
         let caf = format!("[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=['{url}']\n");
         assert!(one(&caf).contains("octroi.toml:5:11: caf.backends: found"), "{url}");
     }
@@ -115,7 +113,8 @@ fn every_key_of_the_wrong_type_is_one_error_that_names_it() {
         for value in ["{ a = 1 }", "1.5", "''", "-1", "[[]]", "07:32:00", "\"\\u0000\"", "[1]"] {
             let list =
                 ["server.listen", "server.trusted_proxies", "session.passive_paths"].contains(&name.as_str());
-            if list && value == "''" {
+            let right = name == "caf.weights" && value == "[1]";
+            if right || list && value == "''" {
                 continue;
             }
             let text = table_of(section, wrong, value).replace("'C'", &format!("'{certificate}'"));
@@ -205,4 +204,58 @@ fn off_loopback_the_operators_side_is_protected_or_refused() {
     std::fs::write(folder.path().join("tokens"), "marie = operator octroi_secretsecret").expect("written");
     let token = one(&format!("[admin]\ntokens_file = '{tokens}'\n"));
     assert!(token.contains("wrong at line 1") && !token.contains("secretsecret"), "{token}");
+}
+
+#[test]
+fn what_a_caf_says_of_its_instances_fits_together() {
+    let (_folder, certificate, key) = tls_files();
+    let caf = |backends: &str, more: &str| {
+        format!("[[caf]]\ncode='111'\nname='x'\ncontact='y'\nbackends=[{backends}]\n{more}\n")
+    };
+    let ca = format!("ca='{certificate}'\n");
+    for (backends, more, says) in [
+        ("'https://h'", "", "caf.backends: found a list, where https needs ca beside it"),
+        ("'https://h'", "ca='/nowhere/ca.pem'", "caf.ca: found \"/nowhere/ca.pem\""),
+        ("'https://h'", &format!("ca='{key}'"), "expected a file with a certificate"),
+        ("'https://h'", &format!("{ca}certificate='{certificate}'"), "caf.key: is missing"),
+        ("'https://h'", &format!("{ca}pins=['sha256//short']"), "caf.pins: found"),
+        ("'https://h'", &format!("{ca}server_name='a b'"), "caf.server_name: found"),
+        (
+            "'http://127.0.0.1'",
+            "weights=[1, 2]",
+            "expected as many numbers as there are backends, which is 1",
+        ),
+        ("'http://127.0.0.1'", "weights=[0]", "expected a whole number from 1 to 1000"),
+        ("'http://127.0.0.1'", "sticky_cookie='a b'", "expected the name of a cookie"),
+        ("'http://127.0.0.1'", "check_path='sante'", "expected a path"),
+        ("'http://127.0.0.1'", "check_status=204", "expected check_path beside it"),
+        ("'http://127.0.0.1'", "check_path='/a'\ncheck_status=99", "from 200 to 599"),
+        ("'http://127.0.0.1'", "protocol='spdy'", "expected auto, http1 or http2"),
+        ("'http://127.0.0.1'", "max_connections=0", "from 1 to 100000"),
+        ("'http://127.0.0.1'", "request_timeout='0s'", "expected more than nothing"),
+        ("'http://10.0.0.1'", "plaintext=false", "IN CLEAR"),
+        ("'http://[::2]:1', 'http://127.0.0.1'", "plaintext=false", "to ::2"),
+    ] {
+        let line = one(&caf(backends, more));
+        assert!(line.contains(says), "{backends} {more}\n{line}");
+    }
+    let eject = one("[backend]\neject_time='10s'\nmax_eject_time='5s'\n");
+    assert!(eject.contains("expected no less than eject_time"), "{eject}");
+    let warned = |text: &str| {
+        let warnings = loaded(text, &[]).warnings;
+        warnings.iter().map(|problem| problem.key().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(&caf("'http://10.0.0.1'", "")), ["caf.backends"]);
+    assert_eq!(warned(&caf("'http://10.0.0.1'", "plaintext=true")), Vec::<String>::new());
+    for local in
+        ["'http://127.0.0.1'", "'http://[::1]:8080'", "'http://localhost'", "'http://[::ffff:127.0.0.1]'"]
+    {
+        assert_eq!(warned(&caf(local, "")), Vec::<String>::new(), "{local}");
+    }
+    assert_eq!(warned(&caf("'http://127.0.0.1'", &ca)), ["caf.ca"]);
+    let right =
+        format!("{ca}certificate='{certificate}'\nkey='{key}'\nserver_name='a.example'\nweights=[2, 1]");
+    let config = loaded(&caf("'https://h', 'https://i:444'", &right), &[]).config;
+    assert_eq!(config.cafs[0].backends[0].port, 443);
+    assert_eq!(config.cafs[0].weights, [2, 1]);
 }

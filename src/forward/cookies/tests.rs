@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn tag() -> Tag {
-    Tag::new("921".parse().unwrap())
+    Tag::new("921".parse().unwrap(), Some("JSESSIONID"))
 }
 
 /// What the backend of 921 sees of these `Cookie` headers.
@@ -21,7 +21,7 @@ fn inward(cookies: &[&str]) -> Option<String> {
 fn outward(set_cookie: &[u8]) -> Option<String> {
     let mut headers = HeaderMap::new();
     headers.append(SET_COOKIE, HeaderValue::from_bytes(set_cookie).unwrap());
-    tag().outward(&mut headers, &mut Vec::new());
+    tag().outward(&mut headers, Mark::of("http://a"), &mut Vec::new());
     headers.get(SET_COOKIE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
@@ -90,7 +90,7 @@ fn several_are_renamed_in_their_order() {
     for value in ["a=1", "octroi=2", "b=3"] {
         headers.append(SET_COOKIE, HeaderValue::from_static(value));
     }
-    tag().outward(&mut headers, &mut Vec::new());
+    tag().outward(&mut headers, Mark::of("http://a"), &mut Vec::new());
     let seen: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
     assert_eq!(seen, ["octroi-921-a=1", "octroi-921-b=3"]);
 }
@@ -156,6 +156,31 @@ proptest! {
             headers.append(SET_COOKIE, value);
         }
         tag().inward(&mut headers, &mut Vec::new());
-        tag().outward(&mut headers, &mut Vec::new());
+        tag().outward(&mut headers, Mark::of("http://a"), &mut Vec::new());
     }
+}
+
+#[test]
+fn a_sticky_cookie_tells_its_instance_and_nothing_else_does() {
+    let set = outward(b"JSESSIONID=abc; Path=/").unwrap();
+    let mark = Mark::of("http://a");
+    let value = set.strip_prefix("octroi-921-JSESSIONID=").unwrap().strip_suffix("~abc; Path=/").unwrap();
+    let marked = |cookies: &str| {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_str(cookies).unwrap());
+        let marked = tag().inward(&mut headers, &mut Vec::new());
+        (marked, headers.get(COOKIE).map(|value| value.to_str().unwrap().to_owned()))
+    };
+    let own = format!("octroi-921-JSESSIONID={value}~abc");
+    assert_eq!(marked(&own), (Some(mark), Some("JSESSIONID=abc".to_owned())));
+    for other in [
+        format!("octroi-751-JSESSIONID={value}~abc"),
+        format!("JSESSIONID={value}~abc"),
+        format!("octroi-921-other={value}~abc"),
+        "octroi-921-JSESSIONID=abc".to_owned(),
+    ] {
+        assert_eq!(marked(&other).0, None, "{other}");
+    }
+    assert_eq!(outward(b"other=abc").unwrap(), "octroi-921-other=abc");
+    assert_eq!(outward(b"JSESSIONID=; Max-Age=0").unwrap(), "octroi-921-JSESSIONID=; Max-Age=0");
 }

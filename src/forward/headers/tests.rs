@@ -22,7 +22,7 @@ impl Case {
     fn prepare(self) -> Result<Parts, Reason> {
         let (mut head, body) = self.sent.into_parts();
         let permit = testing::permit("921");
-        let tag = Tag::new(permit.caf());
+        let tag = Tag::new(permit.caf(), None);
         let fallback = HeaderValue::from_static("backend:80");
         prepare(&mut head, &body, &permit, self.from, &fallback, &tag, &mut Desk::default())?;
         Ok(head)

@@ -166,9 +166,10 @@ fn instances_share_the_work() {
     run(async {
         let (one, two) = (Constant::new(OK, false).await, Constant::new(OK, false).await);
         let forwarder = forwarder(&[("921", &[one.address, two.address])], &timeouts());
-        for _ in 0..10 {
+        for _ in 0..200 {
             read(forwarder.ask(get("/")).await.unwrap()).await.unwrap();
         }
-        assert_eq!((one.heads.borrow().len(), two.heads.borrow().len()), (5, 5));
+        let (one, two) = (one.heads.borrow().len(), two.heads.borrow().len());
+        assert!(one > 60 && two > 60 && one + two == 200, "{one} {two}");
     });
 }

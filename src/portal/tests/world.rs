@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::memory::{Memory, known};
 use crate::account::{self, Accounts, Hasher, NewAccount, PasswordHash, Recoveries};
-use crate::config::{self, BackendAddress, Config, Pages, Rate};
+use crate::config::{self, Config, Pages, Rate};
 use crate::domain::{Calendar, Clock, NormalPath, PasswordRules, Season, Volet};
 use crate::entry::{Desk, LostPassword, Signer};
 use crate::establishment::EstablishmentStore as _;
@@ -159,6 +159,8 @@ impl World {
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
         let visit = Visit {
+            navigates: false,
+            clicked_twice: false,
             session,
             shown_dead,
             parked: None,
@@ -234,13 +236,8 @@ fn session_policy() -> Policy {
 }
 
 pub(crate) fn caf(code: &str, name: &str) -> config::Caf {
-    config::Caf {
-        code: code.parse().expect("a code"),
-        name: name.to_owned(),
-        contact: format!("partenaires@caf{code}.example"),
-        backends: vec![BackendAddress { host: "127.0.0.1".to_owned(), port: 1 }],
-        inject: true,
-    }
+    let contact = format!("partenaires@caf{code}.example");
+    config::Caf { contact, ..config::Caf::least(code, name, &[("127.0.0.1", 1)]) }
 }
 
 fn config(pages: Pages) -> Config {
@@ -299,12 +296,7 @@ fn config(pages: Pages) -> Config {
             body: 1 << 20,
             tunnels_per_session: 8,
         },
-        backend: config::Backend {
-            connect_timeout: second,
-            first_byte_timeout: second,
-            idle_timeout: second,
-            keep_alive: second,
-        },
+        backend: config::Backend::patient(),
         audit: config::Audit { path: None, max_size: 1, on_failure: config::AuditFailure::Refuse },
         log: config::Log { level: "info".to_owned(), format: config::LogFormat::Auto },
         mail: None,

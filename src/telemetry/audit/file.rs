@@ -207,8 +207,8 @@ fn rotated(path: &Path, seq: u64) -> PathBuf {
         name.push(format!(".{seq:012}{more}"));
         PathBuf::from(name)
     };
-    let names = std::iter::once(String::new()).chain((1..).map(|twin| format!("-{twin}")));
-    let mut free = names.map(named).filter(|name| fs::symlink_metadata(name).is_err());
+    let endings = std::iter::once(String::new()).chain((1..).map(|twin| format!("-{twin}")));
+    let mut free = endings.map(named).filter(|name| fs::symlink_metadata(name).is_err());
     free.next().unwrap_or_else(|| named(String::new()))
 }
 

@@ -161,7 +161,8 @@ impl Audit {
     pub async fn settle(&self, at: Timestamp, entries: Vec<Entry>) {
         match &self.0 {
             Some(log) if log.on_failure == OnFailure::Refuse => {
-                if log.write(at, entries, true).await.is_err() {
+                let written = log.write(at, entries, true).await;
+                if written.is_err() {
                     tracing::error!("something was done whose line in the audit log has to wait");
                 }
             }

@@ -115,9 +115,9 @@ impl Scribe {
         let lost = self.state.lost.load(Ordering::Relaxed);
         let untold = lost - self.state.told.load(Ordering::Relaxed);
         let resumes = is_ready && (self.state.is_failing.load(Ordering::Acquire) || untold > 0);
-        let resumed = resumes.then(|| (self.clock.now(), resumes_after(untold)));
+        let word = resumes.then(|| (self.clock.now(), resumes_after(untold)));
         let new = batch.iter().flat_map(|message| message.entries.iter().map(|entry| (message.at, entry)));
-        let owed = self.owed.iter().chain(&resumed).map(|(at, entry)| (*at, entry));
+        let owed = self.owed.iter().chain(&word).map(|(at, entry)| (*at, entry));
         let mut lines = owed.chain(new).peekable();
         if lines.peek().is_none() {
             return Ok(());

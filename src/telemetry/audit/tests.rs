@@ -173,7 +173,7 @@ fn the_chain_is_found_wherever_rotation_put_it() {
         write(&mut Writer::open(path.clone(), 1 << 20).expect("opened"), 0, 3);
         fs::write(folder.path().join("audit.yaml"), "another: file\n").expect("written");
         let moved = folder.path().join(name);
-        if name.ends_with(".gz") {
+        if moved.extension().is_some_and(|extension| extension == "gz") {
             let file = fs::File::create(&moved).expect("made");
             let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
             std::io::Write::write_all(&mut gz, &fs::read(&path).expect("a text")).expect("written");

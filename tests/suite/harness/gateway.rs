@@ -50,6 +50,11 @@ impl Settings {
     /// A Caf whose backend's instances listen there.
     pub fn caf(&mut self, code: &str, name: &str, backends: &[SocketAddr]) -> &mut Self {
         let urls: Vec<String> = backends.iter().map(|address| format!("http://{address}")).collect();
+        self.caf_urls(code, name, &urls)
+    }
+
+    /// A Caf whose backend's instances have these URLs.
+    pub fn caf_urls(&mut self, code: &str, name: &str, urls: &[String]) -> &mut Self {
         self.cafs.push(format!(
             "[[caf]]\ncode = {code:?}\nname = {name:?}\ncontact = \"partenaires@caf{code}.example\"\nbackends = {urls:?}\n"
         ));
@@ -102,9 +107,14 @@ impl Gateway {
 
     /// Starts the embedded default, on free ports.
     pub fn demo() -> Self {
+        Self::demo_with(&[])
+    }
+
+    /// The same, with more of the environment.
+    pub fn demo_with(environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
         command.env("OCTROI_SERVER__LISTEN", "127.0.0.1:0").env("OCTROI_ADMIN__LISTEN", "127.0.0.1:0");
-        command.env("OCTROI_LOG__FORMAT", "json");
+        command.env("OCTROI_LOG__FORMAT", "json").envs(environment.iter().copied());
         Self::spawn(command, tempfile::tempdir().unwrap())
     }
 

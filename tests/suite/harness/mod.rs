@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod mail;
+pub mod modern;
 pub mod redis;
 pub mod world;
 

@@ -1,0 +1,214 @@
+//! The connections to one instance, as one worker has them.
+//!
+//! A [`Seat`] is a request's place at the instance, counted by all workers together; a [`Lease`] is a seat with what
+//! the request is sent on: a connection of its own (`http1`), or a stream of a shared one (`http2`).
+
+mod http1;
+mod http2;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryFutureExt as _;
+use futures_util::future::Either;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, timeout};
+
+use self::http1::Connection;
+use self::http2::Stream;
+use super::Prepared;
+use super::error::Reason;
+use super::fleet::{Member, Offer, Team, Version};
+use super::upload::{BoxError, Upload};
+
+/// One instance, and its connections.
+pub(super) struct Instance<B> {
+    team: Arc<Team>,
+    pub(super) member: Arc<Member>,
+    own: http1::Idle<B>,
+    shared: http2::Shared<B>,
+}
+
+/// A request's place at an instance, from before it has a connection.
+pub(super) struct Seat<B>(Rc<Instance<B>>);
+
+/// A request's place, with what it is sent on: given back, or dropped and thereby closed.
+pub(super) struct Lease<B> {
+    seat: Seat<B>,
+    link: Link<B>,
+}
+
+enum Link<B> {
+    Own(Connection<B>),
+    Shared(Stream<B>),
+}
+
+/// An answer's head, or why there is none.
+type Sent<B> = Result<Response<Incoming>, Unsent<B>>;
+
+/// Why a request was not answered, with the request if nothing of it was sent.
+pub(super) struct Unsent<B> {
+    pub(super) request: Option<Prepared<B>>,
+    pub(super) error: hyper::Error,
+}
+
+impl<B> Instance<B> {
+    pub(super) fn new(team: &Arc<Team>, member: &Arc<Member>) -> Rc<Self> {
+        Rc::new(Self {
+            team: Arc::clone(team),
+            member: Arc::clone(member),
+            own: http1::Idle::default(),
+            shared: http2::Shared::default(),
+        })
+    }
+
+    /// A place for a request, if there is one.
+    pub(super) fn seat_now(self: &Rc<Self>) -> Option<Seat<B>> {
+        self.member.room.enter().then(|| Seat(Rc::clone(self)))
+    }
+
+    /// A place for a request, in turn.
+    pub(super) async fn seat(self: &Rc<Self>) -> Result<Seat<B>, Reason> {
+        self.member.room.wait(self.team.rule.wait_timeout).await?;
+        Ok(Seat(Rc::clone(self)))
+    }
+}
+
+impl<B> Drop for Seat<B> {
+    fn drop(&mut self) {
+        self.0.member.room.leave();
+    }
+}
+
+impl<B> Seat<B> {
+    /// Whether an unused connection is at hand.
+    pub(super) fn has_idle(&self) -> bool {
+        self.0.own.is_any()
+    }
+
+    /// A connection that was used before, if one can be used again.
+    pub(super) fn reuse(self, offer: Offer) -> Result<Lease<B>, Self> {
+        let link = match self.0.shared.stream().filter(|_| offer == Offer::All) {
+            Some(stream) => Some(Link::Shared(stream)),
+            None => self.0.own.take(self.0.team.rule.keep_alive).map(Link::Own),
+        };
+        match link {
+            Some(link) => Ok(Lease { seat: self, link }),
+            None => Err(self),
+        }
+    }
+}
+
+impl<B> Seat<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// A new connection.
+    pub(super) async fn connect(self, offer: Offer) -> Result<Lease<B>, Reason> {
+        let instance = Rc::clone(&self.0);
+        let is_shared = instance.member.prefers_http2.load(Ordering::Relaxed) && offer == Offer::All;
+        // Where a connection is shared, one is opened at a time: those that come meanwhile share it.
+        let _turn = if is_shared { Some(instance.shared.turn().await) } else { None };
+        if let Some(stream) = instance.shared.stream().filter(|_| is_shared) {
+            return Ok(Lease { seat: self, link: Link::Shared(stream) });
+        }
+        let limit = instance.team.rule.times.connect;
+        let (socket, version) = instance.team.dial(&instance.member, offer).await?;
+        if offer == Offer::All {
+            instance.member.prefers_http2.store(version == Version::Http2, Ordering::Relaxed);
+        }
+        let link = match version {
+            Version::Http1 => Link::Own(Connection::new(socket, limit).await?),
+            Version::Http2 => {
+                let handshake = timeout(limit, instance.shared.open(socket, &instance.team.rule));
+                let stream = handshake.await.map_err(|_| Reason::ConnectTimeout)??;
+                http2::sweep(&instance);
+                Link::Shared(stream)
+            }
+        };
+        Ok(Lease { seat: self, link })
+    }
+}
+
+impl<B> Lease<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Sends a request; the answer's head is waited for.
+    pub(super) fn send(&mut self, request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
+        match &mut self.link {
+            Link::Own(connection) => {
+                let sending = connection.sender.try_send_request(request);
+                Either::Left(sending.map_err(|unsent| {
+                    let (request, error) = Unsent::parts(unsent);
+                    Unsent { request, error }
+                }))
+            }
+            Link::Shared(stream) => Either::Right(stream.send(request)),
+        }
+    }
+}
+
+impl<B> Unsent<B> {
+    fn parts(mut unsent: TrySendError<Request<Upload<B>>>) -> (Option<Prepared<B>>, hyper::Error) {
+        (unsent.take_message().map(Box::new), unsent.into_error())
+    }
+}
+
+impl<B> Lease<B> {
+    /// The instance that is asked.
+    pub(super) fn member(&self) -> &Arc<Member> {
+        &self.seat.0.member
+    }
+
+    /// Notes that the instance failed this request.
+    pub(super) fn failed(&self, what: &dyn std::fmt::Display) {
+        self.seat.0.team.failed(self.member(), what);
+    }
+
+    /// The request's place, without what it was sent on.
+    pub(super) fn into_seat(self) -> Seat<B> {
+        self.seat
+    }
+
+    /// For whoever waits: putting a timer off costs less than making one.
+    pub(super) fn timer(&mut self) -> std::pin::Pin<&mut tokio::time::Sleep> {
+        match &mut self.link {
+            Link::Own(connection) => connection.timer.as_mut(),
+            Link::Shared(stream) => stream.timer.as_mut(),
+        }
+    }
+}
+
+impl<B: 'static> Lease<B> {
+    /// Gives the connection back for the next request.
+    pub(super) fn give_back(self) {
+        let Self { seat, link } = self;
+        if let Link::Own(connection) = link {
+            http1::keep(&seat.0, connection);
+        }
+    }
+
+    /// Gives the connection back once the request's upload ends too, if that is within `patience`.
+    pub(super) fn give_back_later(self, patience: Duration) {
+        let Self { seat, link: Link::Own(mut connection) } = self else { return };
+        tokio::task::spawn_local(async move {
+            if let Ok(Ok(())) = timeout(patience, connection.sender.ready()).await {
+                http1::keep(&seat.0, connection);
+            }
+        });
+    }
+}
+
+/// When something unused since `since` is too old.
+fn end_of(since: Instant, keep_alive: Duration) -> Instant {
+    since + keep_alive
+}

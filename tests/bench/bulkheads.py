@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""What one Caf's bad backend costs the users of another Caf.
+
+    tests/bench/bulkheads.py target/dist/octroi [rounds]
+
+Times admitted requests to a Caf that is well, on one kept connection, while 64 clients ask another Caf whose backend
+is well too, hangs, sends a byte a second, resets, or answers garbage; in rounds by turns. Prints the 50th and 99th
+percentiles of each, and exits 1 where a 99th is more than a fifth above that beside a Caf that is well (medians of the
+rounds). Bounded: some 7 s a round and kind.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import bench
+import flood
+
+KINDS = ("well", "hung", "dripping", "resetting", "garbage")
+CLIENTS = 64
+PAUSE = 0.2  # seconds between two requests of a client
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
+
+CONFIG = """
+[server]
+listen = ["127.0.0.1:{port}"]
+workers = 1
+[admin]
+listen = "127.0.0.1:{admin}"
+[store]
+url = "embedded:{dir}/store"
+[backend]
+first_byte_timeout = "2s"
+[limits]
+per_client = {{ rate = "100000/s", burst = 100000 }}
+per_session = {{ rate = "100000/s", burst = 100000 }}
+login_per_client = {{ rate = "100000/s", burst = 100000 }}
+[log]
+format = "json"
+[[caf]]
+code = "921"
+name = "Caf des Hauts-de-Seine"
+contact = "partenaires@caf921.example"
+backends = ["http://127.0.0.1:{good}"]
+[[caf]]
+code = "131"
+name = "Caf des Bouches-du-Rhône"
+contact = "partenaires@caf131.example"
+backends = ["http://127.0.0.1:{bad}"]
+"""
+
+
+def backend(port, kind):
+    """A backend of its own process: `kind.value` is a place in KINDS."""
+
+    async def serve(reader, writer):
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                now = KINDS[kind.value]
+                if now == "hung":
+                    await asyncio.sleep(30)
+                elif now == "dripping":
+                    writer.write(PAGE[:200])
+                    for byte in PAGE[200:230]:
+                        await asyncio.sleep(1)
+                        writer.write(bytes([byte]))
+                        await writer.drain()
+                    return
+                elif now == "resetting":
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    return
+                elif now == "garbage":
+                    writer.write(b"\x16\x03\x01 ceci n'est pas du HTTP\r\n\r\n")
+                    return
+                else:
+                    writer.write(PAGE)
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=1024)
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+def crowd(port, cookie, asked):
+    """CLIENTS people of the other Caf, who ask again and again whatever they get."""
+    os.nice(10)  # they stand for other machines
+    head = f"GET / HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+
+    async def one():
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(head.encode())
+                await asyncio.wait_for(reader.read(), 4)
+                writer.close()
+            except (OSError, asyncio.TimeoutError):
+                pass
+            with asked.get_lock():
+                asked.value += 1
+            await asyncio.sleep(PAUSE)
+
+    async def main():
+        await asyncio.gather(*(one() for _ in range(CLIENTS)))
+
+    asyncio.run(main())
+
+
+def session(binary, admin, port, caf, folder):
+    """The cookie of an account of one Caf, admitted there."""
+    name = f"direction{caf}@esat.example"
+
+    def command(*words):
+        words = [binary, *words, "--admin", f"http://127.0.0.1:{admin}", "--json"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    known = os.path.join(folder, f"{caf}.jsonl")
+    with open(known, "w") as file:
+        file.write(json.dumps({"caf": caf, "siret": bench.ACCOUNT["siret"]}) + "\n")
+    command("establishment", "import", known)
+    made = json.loads(command("account", "create", "--identifiant", name, "--siret", bench.ACCOUNT["siret"], "--nom",
+                              "ESAT", "--caf", caf))
+    first = made["provisional_password"]
+    cookie = bench.post(port, "/portail/connexion", {"identifiant": name, "mot_de_passe": first})
+    change = {"mot_de_passe_actuel": first, "nouveau_mot_de_passe": bench.PASSWORD}
+    return bench.post(port, "/portail/mot-de-passe", change, cookie)
+
+
+def main():
+    binary, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with tempfile.TemporaryDirectory(prefix="octroi-bulkheads-") as folder:
+        ports = {name: bench.free_port() for name in ("port", "admin", "good", "bad")}
+        config = os.path.join(folder, "octroi.toml")
+        with open(config, "w") as file:
+            file.write(CONFIG.format(dir=folder, **ports))
+        always_well, kind = multiprocessing.Value("i", 0), multiprocessing.Value("i", 0)
+        asked = multiprocessing.Value("i", 0)
+        started = [multiprocessing.Process(target=backend, args=(ports["good"], always_well), daemon=True),
+                   multiprocessing.Process(target=backend, args=(ports["bad"], kind), daemon=True)]
+        for process in started:
+            process.start()
+        gateway = subprocess.Popen([binary, "run", "--config", config], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            for name in ports:
+                bench.wait_until(name, lambda name=name: bench.listens(ports[name]))
+            cookies = {caf: session(binary, ports["admin"], ports["port"], caf, folder) for caf in ("921", "131")}
+            people = multiprocessing.Process(target=crowd, args=(ports["port"], cookies["131"], asked), daemon=True)
+            people.start()
+            started.append(people)
+            address = f"127.0.0.1:{ports['port']}"
+            flood.measure(address, cookies["921"])
+            found = {name: [] for name in KINDS}
+            for _ in range(rounds):
+                for place, name in enumerate(KINDS):
+                    kind.value = place
+                    time.sleep(2.5)  # what was asked before is answered, or given up
+                    before, began = asked.value, time.monotonic()
+                    found[name].append(flood.measure(address, cookies["921"]))
+                    rate = (asked.value - before) / (time.monotonic() - began)
+                    p50, p99, count = found[name][-1]
+                    print(f"  {name}: p50 {p50:.2f} p99 {p99:.2f} ms ({count} requests, {rate:.0f} a second beside them)",
+                          file=sys.stderr)
+        finally:
+            gateway.terminate()
+            gateway.wait(20)
+            for process in started:
+                process.terminate()
+        median = {name: [statistics.median(row[place] for row in found[name]) for place in (0, 1)] for name in KINDS}
+        base = median["well"][1]
+        print("Requests to a Caf that is well, beside 64 clients of another whose backend is:\n")
+        bench.table(["", "p50 ms", "p99 ms", "of p99 beside one that is well"],
+                    [[name, f"{p50:.2f}", f"{p99:.2f}", f"{p99 / base:.2f}"] for name, (p50, p99) in median.items()])
+        sys.exit(0 if max(p99 for _, p99 in median.values()) <= 1.2 * base else 1)
+
+
+if __name__ == "__main__":
+    main()
