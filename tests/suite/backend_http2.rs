@@ -283,3 +283,23 @@ fn a_large_body_goes_both_ways_whole() {
     let sent = client.request("POST", "/f").body("application/octet-stream", &body).send();
     assert!(sent.status == 200 && sent.body == body, "{} {}", sent.status, sent.body.len());
 }
+
+#[test]
+fn a_backend_that_takes_no_connection_holds_nobody_up_for_the_others() {
+    let (_full, address) = crate::parked::full_backend();
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[address]).caf_line("protocol = \"http2\"");
+        settings.set("server", "workers", "1").caf_line("connect_timeout = \"300ms\"");
+    });
+    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let person = world.signed_in(SOUTH);
+    let began = tokio::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            let mut client = world.gateway.known(&person);
+            scope.spawn(move || assert_eq!(client.get("/").program().send().status, 504));
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(3), "one after the other: {:?}", began.elapsed());
+}
