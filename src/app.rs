@@ -29,7 +29,7 @@ use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers}
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
-use crate::telemetry::audit::{self, Audit, OnFailure};
+use crate::telemetry::audit::{self, Audit, Figures, OnFailure};
 use proofs::Proofs;
 
 /// The program could not start.
@@ -86,6 +86,7 @@ pub struct App {
     office: Option<Arc<PostOffice>>,
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
+    clock: Clock,
     /// The registry of habilitations, for those who fill it at start.
     pub registry: Arc<Registry>,
     /// The hashing pool.
@@ -118,7 +119,7 @@ impl App {
                 AuditFailure::Refuse => OnFailure::Refuse,
                 AuditFailure::Continue => OnFailure::Continue,
             };
-            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure)?);
+            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure, clock)?);
         }
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
@@ -156,7 +157,8 @@ impl App {
         }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, office, admin, addresses, registry, hasher })
+        let clock = clock.clone();
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, clock, registry, hasher })
     }
 
     /// Where the public listeners are.
@@ -191,7 +193,12 @@ impl App {
             let _ = admin.stop.send(());
             let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
         });
+        // What was under way there may have had something to write down.
+        let flushed = self.background.block_on(audit::log().flush(self.clock.now()));
         self.background.shutdown_timeout(Duration::from_secs(5));
+        if flushed.is_err() {
+            tracing::error!("the last lines of the audit log were not written");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -384,15 +391,17 @@ fn start_admin(
 fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     let store = Arc::clone(store);
     Arc::new(move || {
-        let reachable = store.is_reachable();
-        let mut reasons = Vec::new();
-        if !reachable {
-            reasons.push("the store is out of reach".to_owned());
+        let mut health = admin::Health { store_reachable: store.is_reachable(), ..admin::Health::default() };
+        if !health.store_reachable {
+            health.reasons.push("the store is out of reach".to_owned());
         }
-        if audit::log().is_refusing() {
-            reasons.push("the audit log cannot be written".to_owned());
+        let audit = audit::log().figures().filter(|figures| figures.is_failing);
+        if let Some(Figures { refuses, untold, .. }) = audit {
+            let told = if refuses { &mut health.reasons } else { &mut health.notes };
+            let lost = if untold > 0 { format!(": {untold} lines are lost") } else { String::new() };
+            told.push(format!("the audit log cannot be written{lost}"));
         }
-        reasons
+        health
     })
 }
 

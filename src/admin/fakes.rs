@@ -226,7 +226,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         explainer: Arc::new(explainer),
         clock,
         rehearsal: true,
-        ready: Arc::new(Vec::new),
+        ready: Arc::new(crate::admin::Health::default),
         known_cafs: known.collect(),
         fleet: crate::forward::Fleet::empty(),
         drains: crate::store::embedded::Embedded::in_memory().expect("a store"),

@@ -14,6 +14,7 @@ mod caf;
 mod certificate;
 mod clock;
 mod command;
+mod errand;
 mod establishment;
 mod explain;
 mod export;
@@ -68,8 +69,19 @@ pub const IMPORT_TIMEOUT: Duration = Duration::from_mins(30);
 /// Longest that anything else may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the gateway should get no traffic now, in words for an operator; nothing when it is ready.
-pub type Readiness = dyn Fn() -> Vec<String> + Send + Sync;
+/// How the gateway does now.
+pub type Readiness = dyn Fn() -> Health + Send + Sync;
+
+/// How the gateway does.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Whether the store is in reach.
+    pub store_reachable: bool,
+    /// Why it should get no traffic, in words for an operator; nothing when it is ready.
+    pub reasons: Vec<String>,
+    /// What an operator should know all the same.
+    pub notes: Vec<String>,
+}
 
 /// What the operator's side works with.
 #[derive(Clone)]

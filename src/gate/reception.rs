@@ -71,6 +71,7 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
+        let address = provenance.client.to_string();
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
         let (agent, navigates) = (agent(request.headers()), navigates(request.headers()));
@@ -80,6 +81,7 @@ impl Gate {
             navigates,
             clicked_twice,
             parked,
+            address,
             place,
             agent,
             request: request_id,
@@ -103,7 +105,8 @@ impl Gate {
         }
         let Shown::Token(token) = self.shared.cookie.read(headers) else { return Ok(false) };
         let (place, agent) = (arrival.client.to_string(), agent(headers));
-        let from = Whence { place: &place, agent: agent.as_deref() };
+        let address = arrival.provenance.client.to_string();
+        let from = Whence { address: &address, place: &place, agent: agent.as_deref() };
         arrival.session = self.shared.sessions.successor(&token.id(), from).await?;
         arrival.shown_dead = arrival.session.is_none();
         Ok(arrival.session.is_some())

@@ -86,7 +86,9 @@ pub struct Visit {
     pub clicked_twice: bool,
     /// The secret of a form that waits, if it showed one.
     pub parked: Option<Token>,
-    /// The client's address, as limits know it.
+    /// The client's address.
+    pub address: String,
+    /// The same, as limits know it.
     pub place: String,
     /// What the browser calls itself, in two words.
     pub agent: Option<String>,
@@ -193,17 +195,14 @@ impl Portal {
             },
         };
         let retour = self.retour(written.peek("retour")).or(retour);
-        let asked = audited::Asked::of(action, visit, &written);
+        let asked = audited::Asked::of(self, action, visit, &written).await;
         let now = self.clock.now();
-        if asked.is_some() {
+        if asked.as_ref().is_some_and(audited::Asked::may_be_refused) {
             audit::log().check(now).await?;
         }
         let acted = self.act(action, visit, written, retour.clone()).await;
-        if let Some(asked) = asked
-            && let Err(error) = audit::log().record(now, asked.fell(&acted)).await
-        {
-            self.undo(&acted).await?;
-            return Err(error.into());
+        if let Some(asked) = asked {
+            asked.fell(self, now, &acted).await?;
         }
         let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
         let retour = self.next_path(action, visit, &outcome, retour).await?;
@@ -231,14 +230,6 @@ impl Portal {
         }
         let told = (action == Action::SignIn).then(|| self.first_told(session, retour.as_ref())).flatten();
         Ok(told.or(retour))
-    }
-
-    /// A session that could not be written down is not given out.
-    async fn undo(&self, acted: &Result<reply::Outcome, Refusal>) -> Result<(), Refusal> {
-        if let Ok(reply::Outcome::Entered(entered)) = acted {
-            self.desk.sign_out(&entered.session).await.map_err(|error| self.cause(error))?;
-        }
-        Ok(())
     }
 
     /// The page that a state leads to; the root, once admitted.
@@ -368,7 +359,7 @@ impl Portal {
 
 impl Visit {
     fn whence(&self) -> Whence<'_> {
-        Whence { place: &self.place, agent: self.agent.as_deref() }
+        Whence { address: &self.address, place: &self.place, agent: self.agent.as_deref() }
     }
 
     fn stage(&self) -> Option<&Stage> {

@@ -60,7 +60,12 @@ impl Sessions {
             if !sessions.remove(&from, former.stage.holder().account()).await? {
                 return Err(SessionError::Gone);
             }
-            let (token, session) = sessions.create(Record { stage, ..former }).await?;
+            let record = Record { stage, ..former };
+            let created = sessions.create(record.clone()).await;
+            if created.is_err() {
+                sessions.note_lost(from, record);
+            }
+            let (token, session) = created?;
             if let Some(moving) = moving {
                 moving.ends_at(*session.id());
             }
@@ -79,7 +84,7 @@ impl Sessions {
         for _ in 0..CLICKS {
             let Some(next) = self.moves.of(&id).await else { return Ok(None) };
             if let Found::Live(session) = self.look_up(&next).await? {
-                let is_same = session.place() == from.place && session.agent() == from.agent;
+                let is_same = session.place() == from.address && session.agent() == from.agent;
                 return Ok(is_same.then_some(session));
             }
             id = next;

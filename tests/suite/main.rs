@@ -9,6 +9,9 @@ mod harness;
 
 mod administration;
 mod audit;
+mod audit_kept;
+mod audit_lines;
+mod audit_lost;
 mod authority;
 mod backend_http2;
 mod backend_tls;

@@ -165,6 +165,7 @@ impl World {
             shown_dead,
             parked: None,
             agent: None,
+            address: "192.0.2.1".to_owned(),
             place: "192.0.2.1".to_owned(),
             request: "id".to_owned(),
             rendering,
