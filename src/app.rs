@@ -4,14 +4,16 @@
 //! upkeep, the admin API, the demonstration) runs on one background runtime.
 
 mod proofs;
+mod reload;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -31,6 +33,7 @@ use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
 use crate::telemetry::audit::{self, Audit, Figures, OnFailure};
 use proofs::Proofs;
+use reload::{Reloader, Source};
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +114,14 @@ struct AdminTask {
 }
 
 impl App {
-    /// Opens the store, builds every service, and listens.
-    pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
+    /// Opens the store, builds every service, and listens. `file` is where the configuration is from.
+    pub fn start(
+        background: Runtime,
+        config: Config,
+        file: Option<&Path>,
+        clock: &Clock,
+    ) -> Result<Self, StartError> {
+        let source = file.map(|file| Source::of(file.to_owned()));
         let config = Arc::new(config);
         if let Some(path) = &config.audit.path {
             let on_failure = match config.audit.on_failure {
@@ -133,7 +142,18 @@ impl App {
         let addresses = listeners.addresses().to_vec();
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
-        let admin = start_admin(&background, &config, clock, &services)?;
+        let proofs = Proofs::load(&config.admin)?;
+        let reloader = Arc::new(Reloader {
+            source,
+            certificate: certificate.clone(),
+            proofs: proofs.clone(),
+            fleet: Arc::clone(&services.shared.fleet),
+            strength: Arc::clone(&services.strength),
+            breached: config.password.breached_file.clone(),
+            turn: Mutex::default(),
+        });
+        let admin = start_admin(&background, &config, clock, &services, proofs, &reloader)?;
+        background.spawn(reload_on_hangup(reloader, signal_of(&background, SignalKind::hangup())?));
         if let Err(error) = background.block_on(services.shared.fleet.follow(store.as_ref())) {
             tracing::warn!(%error, "what operators have drained is not known yet");
         }
@@ -218,6 +238,25 @@ async fn stop_signal() -> io::Result<&'static str> {
     })
 }
 
+fn signal_of(background: &Runtime, kind: SignalKind) -> io::Result<Signal> {
+    let _inside = background.enter();
+    signal(kind)
+}
+
+/// Reads files again at each SIGHUP; what came of it is in the log.
+async fn reload_on_hangup(reloader: Arc<Reloader>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        if let Ok(Err(admin::Unreadable(lines))) =
+            tokio::task::spawn_blocking(move || reloader.reload()).await
+        {
+            for error in lines {
+                tracing::error!(error, "the configuration is wrong; nothing was read again");
+            }
+        }
+    }
+}
+
 fn open_store(
     background: &Runtime,
     store: &config::Store,
@@ -252,6 +291,7 @@ struct Services {
     sessions: Arc<Sessions>,
     signer: Arc<Signer>,
     registry: Arc<Registry>,
+    strength: Arc<Strength>,
     explainer: Arc<Explainer>,
     office: Option<Arc<PostOffice>>,
     store: Arc<dyn Store>,
@@ -267,12 +307,13 @@ impl Services {
         store: &Arc<dyn Store>,
         hasher: &Arc<Hasher>,
     ) -> Result<Self, StartError> {
+        let strength = strength(config)?;
         let accounts = Arc::new(Accounts::new(
             store.clone(),
             store.clone(),
             Arc::clone(hasher),
             clock.clone(),
-            account_policy(config, strength(config)?),
+            account_policy(config, Arc::clone(&strength)),
         ));
         let sessions = Arc::new(Sessions::new(
             store.clone(),
@@ -344,7 +385,7 @@ impl Services {
             parking_cookie: ParkingCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, explainer, office, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, strength, explainer, office, store: store.clone(), shared })
     }
 
     fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
@@ -358,8 +399,10 @@ fn start_admin(
     config: &Config,
     clock: &Clock,
     services: &Services,
+    proofs: Proofs,
+    reloader: &Arc<Reloader>,
 ) -> Result<AdminTask, StartError> {
-    let proofs = Proofs::load(&config.admin)?;
+    let reloader = Arc::clone(reloader);
     let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
     let address = listener.address();
     let router = admin::router(admin::State {
@@ -369,6 +412,7 @@ fn start_admin(
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+        reload: Arc::new(move || reloader.reload()),
         fleet: Arc::clone(&services.shared.fleet),
         drains: services.store.clone(),
         authority: Arc::new(proofs.authority(&config.admin)),
@@ -409,6 +453,7 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
 fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
     let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
     let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
+    let breached = breached.map(Arc::new).into();
     Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
 }
 

@@ -65,6 +65,7 @@ fn entry(command: &Command) -> Option<Entry> {
         Command::RevokeSessions(of) => ("session-revoke", Some(of.to_string())),
         Command::DrainCaf(_) => ("caf-drain", None),
         Command::UndrainCaf(_) => ("caf-undrain", None),
+        Command::Reload => ("reload", None),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)

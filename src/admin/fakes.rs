@@ -228,6 +228,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         rehearsal: true,
         ready: Arc::new(crate::admin::Health::default),
         known_cafs: known.collect(),
+        reload: Arc::new(|| Ok(super::Reloaded::default())),
         fleet: crate::forward::Fleet::empty(),
         drains: crate::store::embedded::Embedded::in_memory().expect("a store"),
         authority: Arc::new(super::Authority::new(None, None)),

@@ -27,6 +27,7 @@ mod listen;
 mod openapi;
 mod peer;
 mod problem;
+mod reload;
 mod route;
 mod scope;
 mod serve;
@@ -55,6 +56,7 @@ pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::Listener;
 pub use problem::{BadRow, Problem};
+pub use reload::{Outcome, Part, Reload, Reloaded, Unreadable};
 pub use route::router;
 pub use serve::{Reception, serve};
 pub use session::{SessionView, SessionsEnded, SessionsPage};
@@ -98,6 +100,8 @@ pub struct State {
     pub ready: Arc<Readiness>,
     /// Codes and names of the Cafs of the configuration.
     pub known_cafs: Vec<(CafCode, String)>,
+    /// What reads files again.
+    pub reload: Arc<Reload>,
     /// The Cafs' backends.
     pub fleet: Arc<Fleet>,
     /// What of them is out of service.

@@ -56,6 +56,7 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/v1/cafs/{code}", "showCaf", &[], Nothing, ("200", "Object"), "One Caf's backend."),
     Operation("post", "/v1/cafs/{code}/drain", "drainCaf", &["instance"], Nothing, ("200", "Object"), "Takes a backend, or an instance, out of service. Role: operator."),
     Operation("delete", "/v1/cafs/{code}/drain", "undrainCaf", &["instance"], Nothing, ("200", "Object"), "Puts it back. Role: operator."),
+    Operation("post", "/v1/reload", "reload", &[], Nothing, ("200", "Object"), "Reads certificates, tokens and lists again; 422 says what is wrong. Role: operator."),
     Operation("get", "/v1/explain", "explain", &["account", "caf", "path", "at", "from"], Nothing, ("200", "Object"), "Why a request would be let through, or not."),
     Operation("get", "/v1/clock", "showClock", &[], Nothing, ("200", "Clock"), "The clock of a rehearsal."),
     Operation("put", "/v1/clock", "setClock", &[], Schema("Clock"), ("200", "Clock"), "Moves it. Role: operator."),

@@ -57,6 +57,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/cafs", get(|state| run(state, Ok(Command::ListCafs))))
         .route("/v1/cafs/{code}", get(show_caf))
         .route("/v1/cafs/{code}/drain", order(Command::DrainCaf, Command::UndrainCaf))
+        .route("/v1/reload", post(|state| run(state, Ok(Command::Reload))))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)

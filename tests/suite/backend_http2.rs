@@ -182,7 +182,9 @@ fn many_requests_share_a_connection_and_none_blocks_another() {
 #[test]
 fn a_client_that_goes_away_ends_its_stream_and_no_other() {
     let backend = Modern::start(None);
-    let world = south(&backend, |_| ());
+    let world = south(&backend, |settings| {
+        settings.set("server", "workers", "1");
+    });
     let (live, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&live), Arc::clone(&ended));
     backend.script(move |request| {

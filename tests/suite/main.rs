@@ -40,6 +40,7 @@ mod parked;
 mod passwords;
 mod problems;
 mod proxied;
+mod reload;
 mod reminders;
 mod rules;
 mod session;

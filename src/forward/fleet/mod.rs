@@ -129,10 +129,17 @@ impl Fleet {
             let _ = self.follow(orders.as_ref()).await;
             for team in &self.teams {
                 if let Some(tls) = &team.tls {
-                    tls.look_again(team.caf);
+                    tls.look_again();
                 }
             }
         }
+    }
+
+    /// Reads the certificates towards the backends again; by Caf, whether they had changed. What cannot be used changes
+    /// nothing.
+    pub fn renew(&self) -> Vec<(CafCode, Result<bool, TlsError>)> {
+        let secured = self.teams.iter().filter_map(|team| Some((team.caf, team.tls.as_ref()?)));
+        secured.map(|(caf, tls)| (caf, tls.renew())).collect()
     }
 
     pub(super) fn teams(&self) -> &[Arc<Team>] {
