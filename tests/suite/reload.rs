@@ -113,9 +113,12 @@ fn a_new_list_of_stolen_passwords_counts_at_once() {
     assert_eq!(unchanged["parts"], json!([{"part": "password.breached_file", "outcome": "unchanged"}]));
     let stolen = "Cerisier-sauvage-1789";
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, stolen.as_bytes());
-    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let mut hex = String::new();
+    for byte in digest.as_ref() {
+        let _ = std::fmt::Write::write_fmt(&mut hex, format_args!("{byte:02X}"));
+    }
     let new = folder.path().join("nouveaux.txt");
-    fs::write(&new, format!("0000000000000000000000000000000000000000\n{digest}:3\n")).unwrap();
+    fs::write(&new, format!("0000000000000000000000000000000000000000\n{hex}:3\n")).unwrap();
     fs::rename(&new, &list).unwrap();
     let changed = world.gateway.admin().post("/v1/reload").send().json();
     assert_eq!(changed["parts"][0]["outcome"], "changed", "{changed}");
