@@ -4,31 +4,29 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::listing::{self, DEFAULT_LIMIT, Paged};
 use super::scope::Reach as _;
 use super::{AccountQuery, AccountView, AccountsPage, BadRow, Problem, State, answer};
 use crate::account::{Account, EnrolError, NewAccount, UpdateError};
 use crate::domain::Identifiant;
 
-const DEFAULT_LIMIT: usize = 100;
-const LARGEST_LIMIT: usize = 10_000;
-
 pub(super) async fn list(state: &State, query: &AccountQuery) -> Result<Response, Problem> {
-    let page = query.page.unwrap_or(1);
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if page == 0 || !(1..=LARGEST_LIMIT).contains(&limit) {
-        let detail = "page counts from 1, limit goes from 1 to 10000";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-    }
+    let limit = listing::limit(query.limit, DEFAULT_LIMIT)?;
+    let after = query.after.as_deref().map(str::parse).transpose()?;
     let mut accounts = state.registry.accounts.list().await?;
     accounts.retain(|account| {
         state.author.role.sees(account)
             && query.caf.is_none_or(|caf| account.cafs.contains(&caf))
             && query.status.is_none_or(|status| account.status == status)
+            && !(query.never_signed_in && account.last_sign_in.is_some())
     });
-    let total = accounts.len();
-    let shown = accounts.into_iter().skip((page - 1).saturating_mul(limit)).take(limit);
-    let accounts = shown.map(|account| view(state, account)).collect();
-    Ok(answer::ok(AccountsPage { accounts, total, page, limit }))
+    let mut views: Vec<AccountView> = accounts.into_iter().map(|account| view(state, account)).collect();
+    if let Some(until) = query.expiring_before {
+        views.retain(|account| account.expires_at() < until.0);
+    }
+    let total = views.len();
+    let Paged { rows: accounts, next } = query.sort.unwrap_or_default().page(views, after.as_ref(), limit);
+    Ok(answer::ok(AccountsPage { accounts, total, next }))
 }
 
 pub(super) async fn create(state: &State, new: NewAccount) -> Result<Response, Problem> {

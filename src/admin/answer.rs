@@ -30,6 +30,9 @@ pub struct AccountView {
     pub password_changed_at: Timestamp,
     /// When it falls due (rule 2).
     pub password_expires_at: Timestamp,
+    /// Days until then, a begun day counting whole; 0 once it is due.
+    #[serde(default)]
+    pub password_days_left: u32,
     /// When a provisional password stops opening anything; missing once it was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisional_until: Option<Timestamp>,
@@ -46,10 +49,12 @@ pub struct AccountView {
 impl AccountView {
     pub(super) fn new(account: Account, accounts: &Accounts, now: Timestamp) -> Self {
         let provisional_until = accounts.provisional_until(&account);
+        let age = accounts.password_age(account.password_changed_at);
         Self {
             provisional_until,
             provisional_expired: provisional_until.is_some_and(|until| until <= now),
-            password_expires_at: accounts.password_age(account.password_changed_at).due(),
+            password_expires_at: age.due(),
+            password_days_left: age.days_left(now),
             identifiant: account.identifiant,
             siret: account.siret,
             nom: account.nom,
@@ -62,19 +67,22 @@ impl AccountView {
             provisional_password: None,
         }
     }
+
+    /// When its password stops opening anything but, where it may, its own change.
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.provisional_until.map_or(self.password_expires_at, |until| until.min(self.password_expires_at))
+    }
 }
 
-/// Some of the accounts that were asked for, by name.
+/// Some of the accounts that were asked for, in the order that was.
 #[derive(Serialize, Deserialize)]
 pub struct AccountsPage {
     /// Those of this page.
     pub accounts: Vec<AccountView>,
     /// How many there are on all pages.
     pub total: usize,
-    /// This page's number, from 1.
-    pub page: usize,
-    /// Most accounts on a page.
-    pub limit: usize,
+    /// What to ask for as `after`, to go on; none when there are no more.
+    pub next: Option<String>,
 }
 
 /// What an import did, or would do.
@@ -163,11 +171,13 @@ pub struct Provisional {
     pub provisional_until: Option<Timestamp>,
 }
 
-/// All establishments, by Caf, SIRET and identifiant.
+/// Some of the establishments that were asked for, by Caf, SIRET and identifiant.
 #[derive(Serialize, Deserialize)]
-pub struct EstablishmentsList {
-    /// The establishments.
+pub struct EstablishmentsPage {
+    /// Those of this page.
     pub establishments: Vec<Establishment>,
+    /// What to ask for as `after`, to go on; none when there are no more.
+    pub next: Option<String>,
 }
 
 /// The clock of a rehearsal.

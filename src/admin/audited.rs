@@ -70,7 +70,7 @@ fn entry(command: &Command) -> Option<Entry> {
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
         | Command::ImportAccounts(_)
-        | Command::ListEstablishments
+        | Command::ListEstablishments(_)
         | Command::ImportEstablishments(_)
         | Command::ExportEstablishments(_)
         | Command::ListSessions(_)

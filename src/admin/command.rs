@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::import::Teller;
 use super::{
-    Drain, ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, caf,
-    clock, establishment, explain, export, reload, session,
+    Drain, ExportFormat, IMPORT_TIMEOUT, Import, Problem, Sort, State, TIMEOUT, Until, account,
+    account_import, caf, clock, establishment, explain, export, reload, session,
 };
 use crate::account::{NewAccount, Status};
-use crate::domain::{CafCode, Identifiant, Timestamp};
+use crate::domain::{CafCode, Identifiant, Siret, Timestamp};
 use crate::session::Sitting;
 
 /// One operation.
@@ -44,7 +44,7 @@ pub enum Command {
     /// Removes one and ends its sessions.
     DeleteAccount(Identifiant),
     /// Shows what Cafs know.
-    ListEstablishments,
+    ListEstablishments(EstablishmentQuery),
     /// Adds and changes the establishments of a file, all or none.
     ImportEstablishments(Import),
     /// Writes all of them as a file that can be imported.
@@ -83,12 +83,50 @@ pub struct AccountQuery {
     /// Those of this status.
     #[serde(default)]
     pub status: Option<Status>,
-    /// Page, from 1.
+    /// Those whose password stops opening anything before then.
     #[serde(default)]
-    pub page: Option<usize>,
+    pub expiring_before: Option<Until>,
+    /// Those whose owner never signed in.
+    #[serde(default)]
+    pub never_signed_in: bool,
+    /// In which order: by name where it is not told.
+    #[serde(default)]
+    pub sort: Option<Sort>,
+    /// Those after this one: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
     /// Most accounts on a page: 100 where it is not told, 10,000 at most.
     #[serde(default)]
     pub limit: Option<usize>,
+}
+
+/// Which establishments are shown.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EstablishmentQuery {
+    /// Those that this Caf knows.
+    #[serde(default)]
+    pub caf: Option<CafCode>,
+    /// Those of this SIRET.
+    #[serde(default)]
+    pub siret: Option<Siret>,
+    /// Those after this one: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Most establishments on a page: 10,000 where it is not told, which is the most.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+impl EstablishmentQuery {
+    fn target(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new("/v1/establishments?".to_owned());
+        query.extend_pairs(self.caf.map(|caf| ("caf", String::from(caf))));
+        query.extend_pairs(self.siret.map(|siret| ("siret", String::from(siret))));
+        query.extend_pairs(self.after.as_ref().map(|after| ("after", after)));
+        query.extend_pairs(self.limit.map(|limit| ("limit", limit.to_string())));
+        query.finish()
+    }
 }
 
 /// Which sessions are shown.
@@ -172,7 +210,7 @@ impl Command {
             Self::ResetPassword(of) => (Method::POST, one(&of, "/reset-password"), Body::empty()),
             Self::ForceChange(of) => (Method::POST, one(&of, "/force-change"), Body::empty()),
             Self::UnlockAccount(of) => (Method::POST, one(&of, "/unlock"), Body::empty()),
-            Self::ListEstablishments => (Method::GET, "/v1/establishments".to_owned(), Body::empty()),
+            Self::ListEstablishments(query) => (Method::GET, query.target(), Body::empty()),
             Self::ImportEstablishments(file) => return import("establishments", file),
             Self::ExportEstablishments(format) => {
                 (Method::GET, export("establishments", format), Body::empty())
@@ -219,7 +257,7 @@ impl Command {
             Self::ForceChange(of) => account::force_change(state, &of).await,
             Self::UnlockAccount(of) => account::unlock(state, &of).await,
             Self::DeleteAccount(of) => account::delete(state, &of).await,
-            Self::ListEstablishments => establishment::list(state).await,
+            Self::ListEstablishments(query) => establishment::list(state, &query).await,
             Self::ImportEstablishments(file) => establishment::import(state, file, tell).await,
             Self::ExportEstablishments(format) => export::establishments(state, format).await,
             Self::ListSessions(query) => session::list(state, query).await,
@@ -244,7 +282,10 @@ impl AccountQuery {
         let pairs = [
             ("caf", self.caf.map(String::from)),
             ("status", status),
-            ("page", self.page.map(|page| page.to_string())),
+            ("expiring_before", self.expiring_before.map(|until| until.to_string())),
+            ("never_signed_in", self.never_signed_in.then(|| "true".to_owned())),
+            ("sort", self.sort.map(|sort| sort.to_string())),
+            ("after", self.after.clone()),
             ("limit", self.limit.map(|limit| limit.to_string())),
         ];
         query.extend_pairs(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));

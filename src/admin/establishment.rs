@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use axum::response::Response;
 
 use super::import::{self, Column, Fault, Fields, Import, Kind, Row, Stage, Step, Teller};
+use super::listing::{self, LARGEST_LIMIT, Paged, Rank};
 use super::{
-    BadRow, Difference, DifferenceIs, EstablishmentsList, FieldDifference, GoneAre, ImportDone, Problem,
-    State, answer,
+    BadRow, Difference, DifferenceIs, EstablishmentQuery, EstablishmentsPage, FieldDifference, GoneAre,
+    ImportDone, Problem, State, answer,
 };
 use crate::domain::{CafCode, IdentifiantCommunication, Siret};
 use crate::establishment::Establishment;
@@ -20,8 +21,21 @@ pub(super) static COLUMNS: &[Column] = &[
     Column::new("nom", Kind::Name),
 ];
 
-pub(super) async fn list(state: &State) -> Result<Response, Problem> {
-    Ok(answer::ok(EstablishmentsList { establishments: seen(state).await? }))
+pub(super) async fn list(state: &State, query: &EstablishmentQuery) -> Result<Response, Problem> {
+    let limit = listing::limit(query.limit, LARGEST_LIMIT)?;
+    let after = query.after.as_deref().map(str::parse).transpose()?;
+    let mut known = seen(state).await?;
+    known.retain(|one| {
+        query.caf.is_none_or(|caf| one.caf == caf) && query.siret.is_none_or(|siret| one.siret == Some(siret))
+    });
+    let Paged { rows: establishments, next } = listing::page(known, rank, false, after.as_ref(), limit);
+    Ok(answer::ok(EstablishmentsPage { establishments, next }))
+}
+
+fn rank(one: &Establishment) -> Rank {
+    let siret = one.siret.map(String::from).unwrap_or_default();
+    let identifiant = one.identifiant_communication.map(String::from).unwrap_or_default();
+    Rank { key: format!("{}/{siret}", one.caf), name: identifiant }
 }
 
 /// Those of the Cafs that the author looks after.

@@ -24,6 +24,7 @@ mod guard;
 mod health;
 mod import;
 mod listen;
+mod listing;
 mod openapi;
 mod peer;
 mod problem;
@@ -45,16 +46,17 @@ use crate::entry::{Explainer, Registry};
 use crate::forward::Fleet;
 
 pub use answer::{
-    AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsList, FieldDifference,
+    AccountView, AccountsPage, ClockView, Difference, DifferenceIs, EstablishmentsPage, FieldDifference,
     GoneAre, ImportDone, Provisional,
 };
 pub use author::Author;
 pub use authority::Authority;
 pub use caf::{CafsList, Drain};
-pub use command::{AccountQuery, Command, ExplainQuery, SessionQuery};
+pub use command::{AccountQuery, Command, EstablishmentQuery, ExplainQuery, SessionQuery};
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::Listener;
+pub use listing::{LARGEST_LIMIT, Sort, Until};
 pub use problem::{BadRow, Problem};
 pub use reload::{Outcome, Part, Reload, Reloaded, Unreadable};
 pub use route::router;

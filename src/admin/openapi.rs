@@ -34,7 +34,7 @@ const OPERATIONS: &[Operation] = &[
     Operation("get", "/readyz", "readyz", &[], Nothing, ("200", "Object"), "Whether it should get traffic; 503 says why not. Open to all."),
     Operation("get", "/metrics", "metrics", &[], Nothing, ("200", "text"), "What was counted, for Prometheus."),
     Operation("get", "/openapi.json", "openapi", &[], Nothing, ("200", "Object"), "This document."),
-    Operation("get", "/v1/accounts", "listAccounts", &["caf", "status", "page", "limit"], Nothing, ("200", "AccountsPage"), "Accounts, by name; a gestionnaire sees those of its Cafs."),
+    Operation("get", "/v1/accounts", "listAccounts", &["caf", "status", "expiring_before", "never_signed_in", "sort", "after", "limit"], Nothing, ("200", "AccountsPage"), "Accounts, by name; a gestionnaire sees those of its Cafs."),
     Operation("post", "/v1/accounts", "createAccount", &[], Schema("NewAccount"), ("201", "Account"), "Makes an account; a provisional password is shown this once."),
     Operation("post", "/v1/accounts/import", "importAccounts", IMPORTED, Rows, ("200", "Object"), "Makes and changes the accounts of a file, all or none."),
     Operation("get", "/v1/accounts/export", "exportAccounts", &["format"], Nothing, ("200", "text"), "All accounts with their password hashes, as a file. Role: operator."),
@@ -47,7 +47,7 @@ const OPERATIONS: &[Operation] = &[
     Operation("post", "/v1/accounts/{identifiant}/unlock", "unlockAccount", &[], Nothing, ("200", "Account"), "Lifts the lock that wrong passwords brought."),
     Operation("get", "/v1/accounts/{identifiant}/sessions", "listSessionsOf", &["caf", "after", "limit"], Nothing, ("200", "Object"), "Its live sessions."),
     Operation("delete", "/v1/accounts/{identifiant}/sessions", "revokeSessionsOf", &[], Nothing, ("200", "Object"), "Ends all of its sessions."),
-    Operation("get", "/v1/establishments", "listEstablishments", &[], Nothing, ("200", "Object"), "What Cafs know."),
+    Operation("get", "/v1/establishments", "listEstablishments", &["caf", "siret", "after", "limit"], Nothing, ("200", "Object"), "What Cafs know."),
     Operation("post", "/v1/establishments/import", "importEstablishments", IMPORTED, Rows, ("200", "Object"), "Adds and changes the establishments of a file, all or none."),
     Operation("get", "/v1/establishments/export", "exportEstablishments", &["format"], Nothing, ("200", "text"), "All establishments, as a file."),
     Operation("get", "/v1/sessions", "listSessions", &["account", "caf", "after", "limit"], Nothing, ("200", "Object"), "Live sessions."),
@@ -123,8 +123,8 @@ impl Operation {
 
 fn parameter(name: &str, place: &str, required: bool) -> Value {
     let kind = match name {
-        "page" | "limit" => "integer",
-        "dry_run" | "progress" => "boolean",
+        "limit" => "integer",
+        "dry_run" | "progress" | "never_signed_in" => "boolean",
         _ => "string",
     };
     json!({ "name": name, "in": place, "required": required, "schema": { "type": kind } })
@@ -147,7 +147,7 @@ fn schemas() -> Value {
         "NewAccount": { "type": "object", "required": ["identifiant", "siret", "cafs"], "properties": account },
         "AccountsPage": { "type": "object", "properties": {
             "accounts": { "type": "array", "items": reference("Account") },
-            "total": { "type": "integer" }, "page": { "type": "integer" }, "limit": { "type": "integer" } } },
+            "total": { "type": "integer" }, "next": { "type": ["string", "null"] } } },
         "Clock": { "type": "object", "required": ["now"], "properties": {
             "now": { "type": "string", "format": "date-time" } } },
     })

@@ -20,9 +20,9 @@ use tower_http::timeout::TimeoutLayer;
 use super::errand::{self, Errand};
 use super::import::{self, Fault, Fields};
 use super::{
-    AccountQuery, Author, Command, Drain, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT,
-    Import, Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health,
-    openapi, problem, session,
+    AccountQuery, Author, Command, Drain, EstablishmentQuery, ExplainQuery, ExportFormat, Format,
+    IMPORT_LIMIT, IMPORT_TIMEOUT, Import, Problem, SessionQuery, State, TIMEOUT, account_import, audited,
+    authority, guard, health, openapi, problem, session,
 };
 use crate::account::NewAccount;
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -49,7 +49,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/accounts/{identifiant}/reset-password", on_account(Command::ResetPassword))
         .route("/v1/accounts/{identifiant}/force-change", on_account(Command::ForceChange))
         .route("/v1/accounts/{identifiant}/unlock", on_account(Command::UnlockAccount))
-        .route("/v1/establishments", get(|state| run(state, Ok(Command::ListEstablishments))))
+        .route("/v1/establishments", get(list_establishments))
         .route("/v1/establishments/export", export(Command::ExportEstablishments))
         .route("/v1/sessions", get(list_sessions))
         .route("/v1/sessions/{session}", delete(revoke_session))
@@ -128,6 +128,14 @@ async fn metrics(Gateway(state, _): Gateway, headers: HeaderMap) -> Response {
 
 async fn list_accounts(state: Gateway, query: Result<Query<AccountQuery>, QueryRejection>) -> Response {
     let command = query.map(|Query(query)| Command::ListAccounts(query));
+    run(state, command.map_err(|rejection| bad_query(&rejection))).await
+}
+
+async fn list_establishments(
+    state: Gateway,
+    query: Result<Query<EstablishmentQuery>, QueryRejection>,
+) -> Response {
+    let command = query.map(|Query(query)| Command::ListEstablishments(query));
     run(state, command.map_err(|rejection| bad_query(&rejection))).await
 }
 

@@ -46,7 +46,7 @@ impl Command {
         match self {
             Self::ListSessions(SessionQuery { account: None, .. })
             | Self::ListAccounts(_)
-            | Self::ListEstablishments
+            | Self::ListEstablishments(_)
             | Self::ExportEstablishments(_)
             | Self::ListCafs
             | Self::ShowClock => Demand::Look,

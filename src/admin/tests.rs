@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::fakes::{self, Memory};
-use super::{AccountQuery, Charset, Command, ExportFormat, Format, Import, State, router};
+use super::{
+    AccountQuery, Charset, Command, EstablishmentQuery, ExportFormat, Format, Import, State, router,
+};
 use crate::account::NewAccount;
 use crate::domain::Identifiant;
 use crate::session::{Stage, Whence};
@@ -182,14 +184,32 @@ async fn accounts_are_filtered_and_paged() {
         ("?caf=751", 3, 3),
         ("?caf=921&status=active", 6, 6),
         ("?caf=921&status=suspended", 0, 0),
-        ("?limit=4&page=3", 9, 1),
-        ("?limit=4&page=99999999999", 9, 0),
+        ("?limit=4", 9, 4),
+        ("?limit=4&after=~u6@esat.example", 9, 2),
+        ("?limit=4&after=~z@esat.example", 9, 0),
+        ("?never_signed_in=true", 9, 9),
+        ("?expiring_before=2026-01-01", 0, 0),
+        ("?expiring_before=2100-01-01T00:00:00Z&sort=-expires", 9, 9),
     ] {
         let (status, page) = desk.ask("GET", &format!("/v1/accounts{query}"), "").await;
         let length = page["accounts"].as_array().map(Vec::len);
         assert_eq!((status, &page["total"], length), (200, &json!(total), Some(shown)), "{query}");
     }
-    for query in ["?caf=92", "?status=gone", "?page=0", "?limit=0", "?limit=10001", "?limit=-1", "?kaf=921"] {
+    for query in [
+        "?caf=92",
+        "?status=gone",
+        "?page=1",
+        "?limit=0",
+        "?limit=10001",
+        "?limit=-1",
+        "?kaf=921",
+        "?after=u6",
+        "?sort=nom",
+        "?sort=",
+        "?expiring_before=demain",
+        "?expiring_before=2027-02-29",
+        "?never_signed_in=oui",
+    ] {
         assert_eq!(desk.ask("GET", &format!("/v1/accounts{query}"), "").await.0, 400, "{query}");
     }
 }
@@ -274,8 +294,15 @@ async fn a_request_of_each_command_is_understood() {
     let odd: Identifiant = "a/b?c#d%2f&e+f@esat.example".parse().expect("a name");
     let new: NewAccount = serde_json::from_str(&ONE.replace("a@", "a/b?c#d%2f&e+f@")).expect("an account");
     let caf = "921".parse().ok();
-    let query =
-        AccountQuery { caf, status: Some(crate::account::Status::Active), page: Some(1), limit: Some(5) };
+    let query = AccountQuery {
+        caf,
+        status: Some(crate::account::Status::Active),
+        expiring_before: "2027-01-20".parse().ok(),
+        never_signed_in: true,
+        sort: "-expires".parse().ok(),
+        after: Some("0~a/b?c#d%2f&e+f~@esat.example".to_owned()),
+        limit: Some(5),
+    };
     let file = |rows, format| Import { rows, format, dry_run: true, gone: false, progress: false };
     let table = "identifiant,siret,cafs\na@esat.example,73282932000074,921\n";
     let line = || Body::from(r#"{"caf":"921","siret":"73282932000074"}"#);
@@ -297,7 +324,13 @@ async fn a_request_of_each_command_is_understood() {
         Command::ImportEstablishments(Import { dry_run: false, ..file(line(), Format::JsonLines) }),
         Command::ImportEstablishments(Import { gone: true, ..file(line(), Format::JsonLines) }),
         Command::ExportEstablishments(ExportFormat::Csv),
-        Command::ListEstablishments,
+        Command::ListEstablishments(EstablishmentQuery::default()),
+        Command::ListEstablishments(EstablishmentQuery {
+            caf,
+            siret: "73282932000074".parse().ok(),
+            after: Some("921/~00012345678".to_owned()),
+            limit: Some(1),
+        }),
         Command::ShowClock,
         Command::SetClock("2026-12-01T00:00:00Z".parse().expect("an instant")),
         Command::DeleteAccount(odd),

@@ -10,7 +10,7 @@ use super::export::ExportFile;
 use super::import::ImportFile;
 use super::import_view;
 use crate::account::{NewAccount, Status};
-use crate::admin::{AccountQuery, Command};
+use crate::admin::{AccountQuery, Command, LARGEST_LIMIT, Sort, Until};
 use crate::domain::{CafCode, Identifiant, Siret};
 
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,8 @@ enum Action {
     /// Make an account, and show its provisional password once
     #[command(after_help = CREATE_HELP)]
     Create(NewAccountArgs),
-    /// Show accounts, by name
-    #[command(after_help = "Example:\n  octroi account list --caf 921 --status suspended")]
+    /// Show accounts
+    #[command(after_help = LIST_HELP)]
     List(ListArgs),
     /// Show one account
     #[command(after_help = "Example:\n  octroi account show direction@esat.example")]
@@ -85,12 +85,21 @@ struct ListArgs {
     /// Those of this status
     #[arg(long)]
     status: Option<StatusName>,
-    /// Page
-    #[arg(long, default_value_t = 1)]
-    page: usize,
-    /// Most accounts on a page
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
+    /// Those whose password expires before this day of Paris (2027-01-20) or this instant
+    #[arg(long, value_name = "DAY")]
+    expiring_before: Option<Until>,
+    /// Those whose owner never signed in
+    #[arg(long)]
+    never_signed_in: bool,
+    /// In which order: identifiant, siret, expires or last-sign-in, with - before it for the last ones first
+    #[arg(long, allow_hyphen_values = true, value_name = "ORDER", default_value_t)]
+    sort: Sort,
+    /// Those after this one, as the page before said
+    #[arg(long, allow_hyphen_values = true, value_name = "NEXT")]
+    after: Option<String>,
+    /// Most accounts shown; all of them without
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +123,12 @@ struct One {
     #[arg(value_name = "EMAIL")]
     identifiant: Identifiant,
 }
+
+const LIST_HELP: &str = "\
+Examples:
+  octroi account list --caf 921 --status suspended
+  octroi account list --expiring-before 2027-01-20 --sort expires
+  octroi account list --never-signed-in --limit 50";
 
 const CREATE_HELP: &str = "\
 The password is to be changed at the first sign-in; after 30 days unchanged (see
@@ -163,7 +178,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gateway = args.gateway;
     match args.action {
         Action::Create(new) => gateway.ask(Command::CreateAccount(Box::new(new.into())), view::created),
-        Action::List(list) => gateway.ask(Command::ListAccounts(list.into()), view::list),
+        Action::List(list) => {
+            let (after, is_one_enough) = (list.after.clone(), list.limit.is_some());
+            gateway.ask_pages(after, is_one_enough, |after| list.page(after), view::list)
+        }
         Action::Show(of) => gateway.ask(Command::ShowAccount(of.identifiant), view::one),
         Action::Import(ImportArgs { file, suspend_gone }) => {
             file.send(&gateway, suspend_gone, Command::ImportAccounts, import_view::accounts)
@@ -197,12 +215,20 @@ impl From<NewAccountArgs> for NewAccount {
     }
 }
 
-impl From<ListArgs> for AccountQuery {
-    fn from(args: ListArgs) -> Self {
-        let status = args.status.map(|status| match status {
-            StatusName::Active => Status::Active,
-            StatusName::Suspended => Status::Suspended,
-        });
-        Self { caf: args.caf, status, page: Some(args.page), limit: Some(args.limit) }
+impl ListArgs {
+    /// What asks for a page.
+    fn page(&self, after: Option<String>) -> Command {
+        Command::ListAccounts(AccountQuery {
+            caf: self.caf,
+            status: self.status.map(|status| match status {
+                StatusName::Active => Status::Active,
+                StatusName::Suspended => Status::Suspended,
+            }),
+            expiring_before: self.expiring_before,
+            never_signed_in: self.never_signed_in,
+            sort: Some(self.sort),
+            after,
+            limit: self.limit.or(Some(LARGEST_LIMIT)),
+        })
     }
 }

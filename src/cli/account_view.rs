@@ -2,15 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::output::{Table, count, date, day, printable};
+use super::output::{Table, count, date, day, more, printable};
 use crate::account::Status;
 use crate::admin::{AccountView, AccountsPage};
 use crate::domain::{CafCode, Identifiant, Timestamp};
 
 pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
     if page.accounts.is_empty() {
-        let beyond = if page.total > 0 { " on this page" } else { "" };
-        return writeln!(out, "There is no such account{beyond}.");
+        return writeln!(out, "There is no such account.");
     }
     let mut table = Table::new(["IDENTIFIANT", "SIRET", "STATUS", "CAFS", "PASSWORD", "LAST SIGN-IN"]);
     for account in &page.accounts {
@@ -25,9 +24,9 @@ pub(super) fn list(page: &AccountsPage, out: &mut dyn Write) -> io::Result<()> {
     }
     table.write(out)?;
     if page.total > page.accounts.len() {
-        writeln!(out, "\n{} of {}; see --page.", page.accounts.len(), count(page.total, "account"))?;
+        writeln!(out, "\n{} of {}.", page.accounts.len(), count(page.total, "account"))?;
     }
-    Ok(())
+    more(page.next.as_deref(), out)
 }
 
 pub(super) fn one(account: &AccountView, out: &mut dyn Write) -> io::Result<()> {
@@ -89,7 +88,10 @@ fn password(account: &AccountView, shown: fn(Timestamp) -> String) -> String {
         Some(_) if account.provisional_expired => "provisional password expired".to_owned(),
         Some(until) => format!("provisional until {}", shown(until)),
         None if account.must_change => "to be changed".to_owned(),
-        None => format!("until {}", shown(account.password_expires_at)),
+        None => {
+            let days = usize::try_from(account.password_days_left).unwrap_or(usize::MAX);
+            format!("until {}, {} left", shown(account.password_expires_at), count(days, "day"))
+        }
     }
 }
 

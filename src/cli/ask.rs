@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::client::{self, Endpoint};
 use super::credentials::Credentials;
@@ -42,6 +43,23 @@ impl Gateway {
         show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let (status, body) = self.call_now(command)?;
+        self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// As [`Gateway::ask`], for a list that comes in pages: the first one alone, or all of them as one.
+    pub(super) fn ask_pages<T: DeserializeOwned>(
+        &self,
+        after: Option<String>,
+        is_one_enough: bool,
+        page: impl Fn(Option<String>) -> Command,
+        show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let (mut status, mut body) = self.call_now(page(after))?;
+        while let Some(next) = next_of(&body).filter(|_| status.is_success() && !is_one_enough) {
+            let (later, rest) = self.call_now(page(Some(next)))?;
+            body = if later.is_success() { joined(&body, &rest)? } else { rest };
+            status = later;
+        }
         self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
     }
 
@@ -110,6 +128,25 @@ impl Gateway {
     fn stranger(&self) -> String {
         format!("what answers at {} is no gateway's admin listener", self.admin)
     }
+}
+
+/// Where the page after this one begins.
+fn next_of(page: &Bytes) -> Option<String> {
+    let page: Value = serde_json::from_slice(page).ok()?;
+    page["next"].as_str().map(str::to_owned)
+}
+
+/// Two pages as one: their rows one after the other, and all else as the later one says it.
+fn joined(first: &Bytes, second: &Bytes) -> anyhow::Result<Bytes> {
+    let first: Map<String, Value> = serde_json::from_slice(first)?;
+    let mut both: Map<String, Value> = serde_json::from_slice(second)?;
+    for (key, value) in first {
+        if let (Value::Array(mut rows), Some(Value::Array(more))) = (value, both.get_mut(&key)) {
+            rows.append(more);
+            *more = rows;
+        }
+    }
+    Ok(serde_json::to_vec(&both)?.into())
 }
 
 /// The true answer of a command that told how far it was: its last line. A refusal may have come before all that.

@@ -9,8 +9,9 @@ use super::ask::Gateway;
 use super::export::ExportFile;
 use super::import::ImportFile;
 use super::import_view;
-use super::output::Table;
-use crate::admin::{Command, EstablishmentsList};
+use super::output::{Table, more};
+use crate::admin::{Command, EstablishmentQuery, EstablishmentsPage, LARGEST_LIMIT};
+use crate::domain::{CafCode, Siret};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,9 +29,25 @@ enum Action {
     /// Write all establishments as a file that imports back to the same
     #[command(after_help = EXPORT_HELP)]
     Export(ExportFile),
-    /// Show all of them
-    #[command(after_help = "Example:\n  octroi establishment list --json")]
-    List,
+    /// Show them, by Caf and SIRET
+    #[command(after_help = "Example:\n  octroi establishment list --caf 921")]
+    List(ListArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Those that this Caf knows
+    #[arg(long, value_name = "CODE")]
+    caf: Option<CafCode>,
+    /// Those of this SIRET
+    #[arg(long)]
+    siret: Option<Siret>,
+    /// Those after this one, as the page before said
+    #[arg(long, value_name = "NEXT")]
+    after: Option<String>,
+    /// Most establishments shown; all of them without
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,11 +93,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             file.send(&gateway, delete_gone, Command::ImportEstablishments, import_view::establishments)
         }
         Action::Export(file) => file.receive(&gateway, Command::ExportEstablishments, false),
-        Action::List => gateway.ask(Command::ListEstablishments, show_list),
+        Action::List(ListArgs { caf, siret, after, limit }) => {
+            let page = |after| {
+                let limit = limit.or(Some(LARGEST_LIMIT));
+                Command::ListEstablishments(EstablishmentQuery { caf, siret, after, limit })
+            };
+            gateway.ask_pages(after, limit.is_some(), page, show_list)
+        }
     }
 }
 
-fn show_list(list: &EstablishmentsList, out: &mut dyn Write) -> io::Result<()> {
+fn show_list(list: &EstablishmentsPage, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(["CAF", "SIRET", "COMMUNICATION", "NAME"]);
     for one in &list.establishments {
         let siret = one.siret.map_or_else(|| "-".to_owned(), String::from);
@@ -88,7 +111,8 @@ fn show_list(list: &EstablishmentsList, out: &mut dyn Write) -> io::Result<()> {
         table.row([one.caf.to_string(), siret, communication, one.nom.clone()]);
     }
     if list.establishments.is_empty() {
-        return writeln!(out, "There is no establishment yet.");
+        return writeln!(out, "There is no such establishment.");
     }
-    table.write(out)
+    table.write(out)?;
+    more(list.next.as_deref(), out)
 }

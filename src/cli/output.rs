@@ -14,6 +14,11 @@ pub(super) struct Table<const N: usize> {
     whole: Option<usize>,
 }
 
+/// What is said below a page that is not the last.
+pub(super) fn more(next: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
+    next.map_or(Ok(()), |next| writeln!(out, "\nThere are more: --after {}", printable(next)))
+}
+
 /// Narrowest that a column is made to fit a terminal.
 const NARROWEST: usize = 12;
 const BETWEEN: usize = 2;

@@ -28,6 +28,7 @@ mod imports;
 mod instances;
 mod led;
 mod limits;
+mod lists;
 mod mail;
 mod metrics;
 mod notices;
