@@ -114,12 +114,14 @@ where
     pub(super) async fn connect(self, offer: Offer) -> Result<Lease<B>, Reason> {
         let instance = Rc::clone(&self.0);
         let is_shared = instance.member.prefers_http2.load(Ordering::Relaxed) && offer == Offer::All;
-        // Where a connection is shared, one is opened at a time: those that come meanwhile share it.
-        let _turn = if is_shared { Some(instance.shared.turn().await) } else { None };
+        let limit = instance.team.rule.times.connect;
+        // Where a connection is shared, one is opened at a time: those that come meanwhile share it, and none of them
+        // waits for one failure after another.
+        let turn = timeout(limit, instance.shared.turn());
+        let _turn = if is_shared { Some(turn.await.map_err(|_| Reason::ConnectTimeout)?) } else { None };
         if let Some(stream) = instance.shared.stream().filter(|_| is_shared) {
             return Ok(Lease { seat: self, link: Link::Shared(stream) });
         }
-        let limit = instance.team.rule.times.connect;
         let (socket, version) = instance.team.dial(&instance.member, offer).await?;
         if offer == Offer::All {
             instance.member.prefers_http2.store(version == Version::Http2, Ordering::Relaxed);
