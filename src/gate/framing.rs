@@ -71,17 +71,14 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
 fn is_host(host: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     let place = |end: u8| host.iter().position(|byte| *byte == end);
-    let (is_right, port) = match host.strip_prefix(b"[") {
-        Some(_) => {
-            let (address, port) = host.split_at(place(b']').unwrap_or_default());
-            let address = address.get(1..).unwrap_or_default();
-            let is_address = !address.is_empty() && address.iter().all(|byte| *byte == b':' || is_name(byte));
-            (is_address, port.strip_prefix(b"]").unwrap_or_default())
-        }
-        None => {
-            let (name, port) = host.split_at(place(b':').unwrap_or(host.len()));
-            (!name.is_empty() && name.iter().all(is_name), port)
-        }
+    let (is_right, port) = if host.starts_with(b"[") {
+        let (address, port) = host.split_at(place(b']').unwrap_or_default());
+        let address = address.get(1..).unwrap_or_default();
+        let is_address = !address.is_empty() && address.iter().all(|byte| *byte == b':' || is_name(byte));
+        (is_address, port.strip_prefix(b"]").unwrap_or_default())
+    } else {
+        let (name, port) = host.split_at(place(b':').unwrap_or(host.len()));
+        (!name.is_empty() && name.iter().all(is_name), port)
     };
     let is_port =
         port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit));

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -14,6 +17,7 @@ use crate::harness::backend::{Backend, Script, Then, answer, respond};
 use crate::harness::client::connect;
 use crate::harness::eventually;
 use crate::harness::gateway::Settings;
+use crate::harness::modern::Modern;
 use crate::harness::world::{Kind, SIRET, World, account};
 
 const SOUTH: &str = "sud@esat.example";
@@ -202,4 +206,42 @@ fn marks_that_are_forged_choose_among_their_cafs_instances_at_most() {
         assert_eq!(backend.last().one("cookie"), seen, "{forged}");
     }
     assert_eq!(world.caf751.count() + world.caf921.count(), 0);
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little_memory_and_their_places_come_back() {
+    let backend = Modern::start(None);
+    backend
+        .script(|_| async { Response::new(Full::new(Bytes::from(vec![b'x'; 50_000_000])).boxed_unsync()) });
+    let world = south(&[url(backend.address)], |settings| {
+        settings.caf_line("protocol = \"http2\"");
+    });
+    let mut client = world.signed_in(SOUTH);
+    let before = resident_kb(&world);
+    let get = client.get("/").program().bytes();
+    let held: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = connect(world.gateway.public);
+            stream.write_all(&get).unwrap();
+            stream
+        })
+        .collect();
+    eventually("all are under way", || instances(&world)[0]["outstanding"] == 6);
+    let (mut last, mut same) = (0, 0);
+    eventually("nothing grows any more", || {
+        let now = resident_kb(&world);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same > 30
+    });
+    let grown = last.saturating_sub(before);
+    assert!(grown < 60_000, "{grown} kB for 300 MB that nobody reads");
+    drop(held);
+    eventually("places are given back", || is_quiet(&world));
+}
+
+fn resident_kb(world: &World) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
