@@ -4,14 +4,16 @@
 //! upkeep, the admin API, the demonstration) runs on one background runtime.
 
 mod proofs;
+mod reload;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -29,8 +31,9 @@ use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers}
 use crate::session::{self, SessionCache, SessionCookie, Sessions};
 use crate::store::embedded::OpenError;
 use crate::store::{self, Store};
-use crate::telemetry::audit::{self, Audit, OnFailure};
+use crate::telemetry::audit::{self, Audit, Figures, OnFailure};
 use proofs::Proofs;
+use reload::{Reloader, Source};
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,7 @@ pub struct App {
     office: Option<Arc<PostOffice>>,
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
+    clock: Clock,
     /// The registry of habilitations, for those who fill it at start.
     pub registry: Arc<Registry>,
     /// The hashing pool.
@@ -110,15 +114,21 @@ struct AdminTask {
 }
 
 impl App {
-    /// Opens the store, builds every service, and listens.
-    pub fn start(background: Runtime, config: Config, clock: &Clock) -> Result<Self, StartError> {
+    /// Opens the store, builds every service, and listens. `file` is where the configuration is from.
+    pub fn start(
+        background: Runtime,
+        config: Config,
+        file: Option<&Path>,
+        clock: &Clock,
+    ) -> Result<Self, StartError> {
+        let source = file.map(|file| Source::of(file.to_owned()));
         let config = Arc::new(config);
         if let Some(path) = &config.audit.path {
             let on_failure = match config.audit.on_failure {
                 AuditFailure::Refuse => OnFailure::Refuse,
                 AuditFailure::Continue => OnFailure::Continue,
             };
-            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure)?);
+            audit::install(Audit::to_file(path.clone(), config.audit.max_size, on_failure, clock)?);
         }
         let cache = Arc::new(SessionCache::new(CACHED_SESSIONS));
         let store = open_store(&background, &config.store, clock, &cache)?;
@@ -132,7 +142,21 @@ impl App {
         let addresses = listeners.addresses().to_vec();
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config);
-        let admin = start_admin(&background, &config, clock, &services)?;
+        let proofs = Proofs::load(&config.admin)?;
+        let reloader = Arc::new(Reloader {
+            source,
+            certificate: certificate.clone(),
+            proofs: proofs.clone(),
+            fleet: Arc::clone(&services.shared.fleet),
+            strength: Arc::clone(&services.strength),
+            breached: config.password.breached_file.clone(),
+            turn: Mutex::default(),
+        });
+        let admin = start_admin(&background, &config, clock, &services, proofs, &reloader)?;
+        background.spawn(reload_on_hangup(reloader, signal_of(&background, SignalKind::hangup())?));
+        if let Err(error) = background.block_on(services.shared.fleet.follow(store.as_ref())) {
+            tracing::warn!(%error, "what operators have drained is not known yet");
+        }
         let workers = Workers::start(listeners, &services.shared, tls.as_ref())?;
         for address in &addresses {
             tracing::info!(listener = "public", %address, tls = tls.is_some(), "listening");
@@ -141,8 +165,8 @@ impl App {
         let (sessions, signer) = (Arc::clone(&services.sessions), Arc::clone(&services.signer));
         background.spawn(async move { sessions.write_actions().await });
         background.spawn(async move { signer.keep_fresh().await });
+        background.spawn(Arc::clone(&services.shared.fleet).watch(store.clone()));
         background.spawn(sweep(store, clock.clone()));
-        background.spawn(Arc::clone(&services.shared.fleet).watch());
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }
@@ -153,7 +177,8 @@ impl App {
         }
         let drain = Drain { timeout: config.server.drain_timeout };
         let Services { sessions, registry, .. } = services;
-        Ok(Self { background, workers, sessions, drain, office, admin, addresses, registry, hasher })
+        let clock = clock.clone();
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, clock, registry, hasher })
     }
 
     /// Where the public listeners are.
@@ -188,7 +213,12 @@ impl App {
             let _ = admin.stop.send(());
             let _ = tokio::time::timeout(Duration::from_secs(5), admin.task).await;
         });
+        // What was under way there may have had something to write down.
+        let flushed = self.background.block_on(audit::log().flush(self.clock.now()));
         self.background.shutdown_timeout(Duration::from_secs(5));
+        if flushed.is_err() {
+            tracing::error!("the last lines of the audit log were not written");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -206,6 +236,25 @@ async fn stop_signal() -> io::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })
+}
+
+fn signal_of(background: &Runtime, kind: SignalKind) -> io::Result<Signal> {
+    let _inside = background.enter();
+    signal(kind)
+}
+
+/// Reads files again at each SIGHUP; what came of it is in the log.
+async fn reload_on_hangup(reloader: Arc<Reloader>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        if let Ok(Err(admin::Unreadable(lines))) =
+            tokio::task::spawn_blocking(move || reloader.reload()).await
+        {
+            for error in lines {
+                tracing::error!(error, "the configuration is wrong; nothing was read again");
+            }
+        }
+    }
 }
 
 fn open_store(
@@ -242,6 +291,7 @@ struct Services {
     sessions: Arc<Sessions>,
     signer: Arc<Signer>,
     registry: Arc<Registry>,
+    strength: Arc<Strength>,
     explainer: Arc<Explainer>,
     office: Option<Arc<PostOffice>>,
     store: Arc<dyn Store>,
@@ -257,12 +307,13 @@ impl Services {
         store: &Arc<dyn Store>,
         hasher: &Arc<Hasher>,
     ) -> Result<Self, StartError> {
+        let strength = strength(config)?;
         let accounts = Arc::new(Accounts::new(
             store.clone(),
             store.clone(),
             Arc::clone(hasher),
             clock.clone(),
-            account_policy(config, strength(config)?),
+            account_policy(config, Arc::clone(&strength)),
         ));
         let sessions = Arc::new(Sessions::new(
             store.clone(),
@@ -334,7 +385,7 @@ impl Services {
             parking_cookie: ParkingCookie::new(config.server.is_secure()),
             clock: Clock::system(),
         });
-        Ok(Self { sessions, signer, registry, explainer, office, store: store.clone(), shared })
+        Ok(Self { sessions, signer, registry, strength, explainer, office, store: store.clone(), shared })
     }
 
     fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
@@ -348,8 +399,10 @@ fn start_admin(
     config: &Config,
     clock: &Clock,
     services: &Services,
+    proofs: Proofs,
+    reloader: &Arc<Reloader>,
 ) -> Result<AdminTask, StartError> {
-    let proofs = Proofs::load(&config.admin)?;
+    let reloader = Arc::clone(reloader);
     let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
     let address = listener.address();
     let router = admin::router(admin::State {
@@ -359,7 +412,9 @@ fn start_admin(
         rehearsal: config.rehearsal.is_some(),
         ready: readiness(&services.store),
         known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
+        reload: Arc::new(move || reloader.reload()),
         fleet: Arc::clone(&services.shared.fleet),
+        drains: services.store.clone(),
         authority: Arc::new(proofs.authority(&config.admin)),
         author: admin::Author::local(None),
     });
@@ -380,15 +435,17 @@ fn start_admin(
 fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
     let store = Arc::clone(store);
     Arc::new(move || {
-        let reachable = store.is_reachable();
-        let mut reasons = Vec::new();
-        if !reachable {
-            reasons.push("the store is out of reach".to_owned());
+        let mut health = admin::Health { store_reachable: store.is_reachable(), ..admin::Health::default() };
+        if !health.store_reachable {
+            health.reasons.push("the store is out of reach".to_owned());
         }
-        if audit::log().is_refusing() {
-            reasons.push("the audit log cannot be written".to_owned());
+        let audit = audit::log().figures().filter(|figures| figures.is_failing);
+        if let Some(Figures { refuses, untold, .. }) = audit {
+            let told = if refuses { &mut health.reasons } else { &mut health.notes };
+            let lost = if untold > 0 { format!(": {untold} lines are lost") } else { String::new() };
+            told.push(format!("the audit log cannot be written{lost}"));
         }
-        reasons
+        health
     })
 }
 
@@ -396,6 +453,7 @@ fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
 fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
     let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
     let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
+    let breached = breached.map(Arc::new).into();
     Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
 }
 

@@ -43,6 +43,7 @@
 //! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |
 //! |   | [`outbox`] | letters that wait to be sent |
+//! |   | [`drains`] | what operators have taken out of service |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
 //! | 0 | [`domain`] | pure values and rules |
@@ -71,6 +72,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod drains;
 pub mod entry;
 pub mod establishment;
 pub mod forward;

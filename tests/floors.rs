@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("account", 2, &["limits"]),
     ("establishment", 2, &[]),
     ("outbox", 2, &[]),
+    ("drains", 2, &[]),
     ("limits", 2, &[]),
     ("config", 1, &[]),
     ("domain", 0, &[]),

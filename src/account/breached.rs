@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -48,6 +48,12 @@ impl Breached {
             return Err(opened.amiss());
         }
         Ok(opened)
+    }
+
+    /// What tells this file from another, or from what it held before: device, inode, length, last change.
+    pub(super) fn identity(&self) -> Option<(u64, u64, u64, i64, i64)> {
+        let about = self.file.metadata().ok()?;
+        Some((about.dev(), about.ino(), self.length, about.mtime(), about.mtime_nsec()))
     }
 
     /// Whether a password is on the list.

@@ -132,6 +132,11 @@ impl Recoveries {
         Ok(Some((account, token)))
     }
 
+    /// The account that a token is for, whether it still opens anything or not.
+    pub async fn whose(&self, token: &Token) -> Result<Option<Identifiant>, StoreError> {
+        Ok(self.store.look_at(&token.id()).await?.map(|recovery| recovery.account))
+    }
+
     /// All of replacing a forgotten password but the replacement: the token is looked at, and the new password.
     pub async fn prepare(&self, token: &Token, new: SecretString) -> Result<PreparedRecovery, RecoveryError> {
         let id = token.id();

@@ -2,7 +2,9 @@
 //! what anybody knows of their owner.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::matching::patterns::MatchPattern;
 
@@ -17,7 +19,7 @@ pub struct Strength {
     /// What everybody calls the Cafs.
     pub cafs: BTreeMap<CafCode, String>,
     /// Passwords that were stolen elsewhere.
-    pub breached: Option<Breached>,
+    pub breached: ArcSwapOption<Breached>,
 }
 
 /// Characters of a password that are judged: what comes after only makes it better. A password put together to be
@@ -27,6 +29,13 @@ const JUDGED: usize = 40;
 const WORD: usize = 4;
 
 impl Strength {
+    /// Looks passwords up in this list from now on; whether it is another than before.
+    pub fn renew(&self, list: Breached) -> bool {
+        let before = self.breached.swap(Some(Arc::new(list)));
+        let now = self.breached.load();
+        before.as_deref().map(Breached::identity) != now.as_deref().map(Breached::identity)
+    }
+
     /// Why `password` would be guessed among the first if it were the account's; nothing, when it would not. Some
     /// milliseconds of a core for long ones.
     pub fn broken_by(&self, password: &SecretString, account: &Account) -> Option<PasswordRule> {
@@ -79,7 +88,7 @@ impl Strength {
 
     /// A list that cannot be read bars nobody's way to a new password.
     fn stolen(&self, password: &SecretString) -> Option<PasswordRule> {
-        match self.breached.as_ref()?.contains(password) {
+        match self.breached.load().as_ref()?.contains(password) {
             Ok(found) => found.then_some(PasswordRule::Breached),
             Err(error) => {
                 tracing::error!(%error, "password.breached_file is of no use: stolen passwords are accepted");
@@ -151,7 +160,7 @@ mod tests {
     fn strength(min: u8) -> Strength {
         let names = [("921", "Caf des Hauts-de-Seine"), ("131", "Caf des Bouches-du-Rhône")];
         let cafs = names.map(|(code, name)| (code.parse().expect("a code"), name.to_owned())).into();
-        Strength { min, cafs, breached: None }
+        Strength { min, cafs, breached: ArcSwapOption::empty() }
     }
 
     fn said(min: u8, password: &str) -> Option<&'static str> {

@@ -1,10 +1,54 @@
-//! What the audit log is told of a change: which, of whom, and who asked for it.
+//! What the audit log is told of a change: which, of whom, who asked for it, and from where.
 
-use super::{Author, Command};
-use crate::telemetry::audit::Entry;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::errand::Errand;
+use super::import::Teller;
+use super::{Command, Problem, State};
+use crate::session::{Session, Sitting, Stage};
+use crate::telemetry::audit::{self, Entry};
+
+/// Carries a command out. A change is not begun while it could not be written down; once it is made it is answered
+/// as it is, with the passwords that nobody will see again, even if its line has to wait.
+pub(super) async fn carry_out(
+    state: &State,
+    command: Command,
+    errand: Errand,
+    tell: &Teller,
+) -> Result<Response, Problem> {
+    let demand = command.demand();
+    let revoked = if let Command::RevokeSession(of) = &command { Some(*of) } else { None };
+    let Some(entry) = entry(&command) else {
+        demand.permit(state).await?;
+        return command.execute(state, tell).await;
+    };
+    let now = state.clock.now();
+    audit::log().check(now).await?;
+    let (by, from, request) = (Some(state.author.to_string()), Some(errand.from), Some(errand.request));
+    let entry = Entry { from, by, request, ..whose(state, revoked, entry).await };
+    let done = match demand.permit(state).await {
+        Ok(()) => command.execute(state, tell).await,
+        Err(refusal) => Err(refusal),
+    };
+    audit::log().settle(now, vec![fell(entry, &done)]).await;
+    done
+}
+
+fn fell(mut entry: Entry, done: &Result<Response, Problem>) -> Entry {
+    entry.outcome = match done {
+        Ok(_) => "ok",
+        Err(problem) if problem.status >= 500 => "error",
+        Err(_) => "refused",
+    };
+    if let Err(problem) = done {
+        entry.detail.insert("status".to_owned(), problem.status.into());
+    }
+    entry
+}
 
 /// The entry of a command, before it has fallen; `None` where it only looks.
-pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
+fn entry(command: &Command) -> Option<Entry> {
     let (what, who) = match command {
         Command::CreateAccount(new) => ("account-create", Some(new.identifiant.to_string())),
         Command::ImportAccounts(file) if !file.dry_run => ("account-import", None),
@@ -21,6 +65,7 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         Command::RevokeSessions(of) => ("session-revoke", Some(of.to_string())),
         Command::DrainCaf(_) => ("caf-drain", None),
         Command::UndrainCaf(_) => ("caf-undrain", None),
+        Command::Reload => ("reload", None),
         Command::SetClock(_) => ("clock-set", None),
         Command::ListAccounts(_)
         | Command::ShowAccount(_)
@@ -38,5 +83,18 @@ pub(super) fn entry(command: &Command, author: &Author) -> Option<Entry> {
         Command::DrainCaf(order) | Command::UndrainCaf(order) => Some(order.caf),
         _ => None,
     };
-    Some(Entry { what, who, caf, by: Some(author.to_string()), ..Entry::default() })
+    Some(Entry { what, who, caf, ..Entry::default() })
+}
+
+/// A session is asked for by its name: whose it is has to be looked up while it lives.
+async fn whose(state: &State, revoked: Option<Sitting>, entry: Entry) -> Entry {
+    let Some(of) = revoked else { return entry };
+    let found = state.registry.sessions.of_sitting(of).await.ok().flatten();
+    let at = found.as_deref().map(Session::stage);
+    Entry {
+        who: at.map(|stage| stage.holder().account().to_string()),
+        caf: at.and_then(Stage::caf),
+        detail: Map::from_iter([("session".to_owned(), Value::from(of.to_string()))]),
+        ..entry
+    }
 }

@@ -15,12 +15,14 @@ use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::author::{self, Author, InvalidBy, Via};
+use super::errand::Errand;
 use super::peer::Peer;
 use super::tokens::TokensFile;
 use super::{Problem, State};
 use crate::config::Rate;
 use crate::domain::{Grant, Role};
 use crate::limits::{ClientKey, RateLimiter, TooMany};
+use crate::telemetry::audit;
 
 /// Proofs that are accepted. Without any, whoever can connect is an operator.
 #[derive(Debug)]
@@ -114,15 +116,31 @@ pub(super) async fn admit(Shared(state): Shared<Arc<State>>, mut request: Reques
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
     let author = match state.authority.author(request.headers(), &peer) {
         Ok(author) => author,
-        Err(stranger) => return state.authority.refuse(&stranger, &peer),
+        Err(stranger) => {
+            let refusal = state.authority.refuse(&stranger, &peer);
+            // Whoever guesses on is not given a line for each guess.
+            if refusal.status() != StatusCode::TOO_MANY_REQUESTS {
+                note_refused(&state, &request, None, "no-proof");
+            }
+            return refusal;
+        }
     };
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     if !looks && !author.role.may_change() {
+        note_refused(&state, &request, Some(author.to_string()), "role");
         let detail = format!("{} may only look (role read)", author.name);
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
     request.extensions_mut().insert(author);
     next.run(request).await
+}
+
+/// For the audit log: a change that was refused before it was looked at.
+fn note_refused(state: &State, request: &Request, by: Option<String>, reason: &'static str) {
+    let errand = request.extensions().get::<Errand>().filter(|_| !request.method().is_safe());
+    if let Some(entry) = errand.and_then(|errand| errand.refused(request, by, reason)) {
+        audit::log().note(state.clock.now(), entry);
+    }
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).

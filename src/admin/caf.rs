@@ -41,12 +41,16 @@ pub(super) fn show(state: &State, caf: CafCode) -> Result<Response, Problem> {
 }
 
 /// `POST` and `DELETE /v1/cafs/{code}/drain`.
-pub(super) fn drain(state: &State, order: &Drain, drains: bool) -> Result<Response, Problem> {
-    Ok(Json(state.fleet.drain(order.caf, order.instance.as_deref(), drains)?).into_response())
+pub(super) async fn drain(state: &State, order: &Drain, drains: bool) -> Result<Response, Problem> {
+    let instance = order.instance.as_deref();
+    Ok(Json(state.fleet.drain(state.drains.as_ref(), order.caf, instance, drains).await?).into_response())
 }
 
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
-        Self::new(StatusCode::NOT_FOUND, error.to_string())
+        match error {
+            OrderError::Store(error) => error.into(),
+            wrong => Self::new(StatusCode::NOT_FOUND, wrong.to_string()),
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::import::Teller;
 use super::{
     Drain, ExportFormat, IMPORT_TIMEOUT, Import, Problem, State, TIMEOUT, account, account_import, caf,
-    clock, establishment, explain, export, session,
+    clock, establishment, explain, export, reload, session,
 };
 use crate::account::{NewAccount, Status};
 use crate::domain::{CafCode, Identifiant, Timestamp};
@@ -63,6 +63,8 @@ pub enum Command {
     DrainCaf(Drain),
     /// Puts it into service again.
     UndrainCaf(Drain),
+    /// Reads certificates, tokens and lists again.
+    Reload,
     /// Says why a request would be let through, or not.
     Explain(ExplainQuery),
     /// Shows the clock of a rehearsal.
@@ -182,6 +184,7 @@ impl Command {
             Self::ShowCaf(caf) => (Method::GET, format!("/v1/cafs/{caf}"), Body::empty()),
             Self::DrainCaf(order) => (Method::POST, order.target(), Body::empty()),
             Self::UndrainCaf(order) => (Method::DELETE, order.target(), Body::empty()),
+            Self::Reload => (Method::POST, "/v1/reload".to_owned(), Body::empty()),
             Self::Explain(query) => (Method::GET, query.target(), Body::empty()),
             Self::ShowClock => (Method::GET, "/v1/clock".to_owned(), Body::empty()),
             Self::SetClock(now) => (Method::PUT, "/v1/clock".to_owned(), json(&super::ClockView { now })),
@@ -224,8 +227,9 @@ impl Command {
             Self::RevokeSessions(of) => session::revoke_all(state, &of).await,
             Self::ListCafs => Ok(caf::list(state)),
             Self::ShowCaf(of) => caf::show(state, of),
-            Self::DrainCaf(order) => caf::drain(state, &order, true),
-            Self::UndrainCaf(order) => caf::drain(state, &order, false),
+            Self::DrainCaf(order) => caf::drain(state, &order, true).await,
+            Self::UndrainCaf(order) => caf::drain(state, &order, false).await,
+            Self::Reload => reload::run(state).await,
             Self::Explain(query) => explain::show(state, query).await,
             Self::ShowClock => clock::show(state),
             Self::SetClock(now) => clock::set(state, now),

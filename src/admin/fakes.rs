@@ -226,9 +226,11 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         explainer: Arc::new(explainer),
         clock,
         rehearsal: true,
-        ready: Arc::new(Vec::new),
+        ready: Arc::new(crate::admin::Health::default),
         known_cafs: known.collect(),
+        reload: Arc::new(|| Ok(super::Reloaded::default())),
         fleet: crate::forward::Fleet::empty(),
+        drains: crate::store::embedded::Embedded::in_memory().expect("a store"),
         authority: Arc::new(super::Authority::new(None, None)),
         author: super::Author::local(None),
     };

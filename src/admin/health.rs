@@ -6,7 +6,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-use super::State;
+use super::{Health, State};
 use crate::telemetry::metrics;
 
 /// `GET /livez`: the program answers.
@@ -16,18 +16,22 @@ pub(super) async fn live() -> Response {
 
 /// `GET /readyz`: it should get traffic, or why not.
 pub(super) fn ready(state: &State) -> Response {
-    let reasons = (state.ready)();
-    if reasons.is_empty() {
-        return Json(json!({"status": "ok"})).into_response();
+    let Health { reasons, notes, .. } = (state.ready)();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut told = json!({"status": if reasons.is_empty() { "ok" } else { "unready" }});
+    for (name, words) in [("reasons", reasons), ("notes", notes)] {
+        if !words.is_empty() {
+            told[name] = words.into();
+        }
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unready", "reasons": reasons}))).into_response()
+    (status, Json(told)).into_response()
 }
 
 /// `GET /metrics`: what was counted, in the text format of `OpenMetrics`, which Prometheus reads.
 pub(super) fn metrics(state: &State, headers: &HeaderMap) -> Response {
     let accepts = |accept: &HeaderValue| accept.as_bytes().starts_with(b"application/openmetrics-text");
     let open = headers.get(ACCEPT).is_some_and(accepts);
-    match metrics::text((state.ready)().is_empty(), state.fleet.counts()) {
+    match metrics::text((state.ready)().store_reachable, state.fleet.counts()) {
         Ok(text) => ([(CONTENT_TYPE, if open { OPEN_METRICS } else { TEXT })], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

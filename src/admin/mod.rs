@@ -14,6 +14,7 @@ mod caf;
 mod certificate;
 mod clock;
 mod command;
+mod errand;
 mod establishment;
 mod explain;
 mod export;
@@ -23,8 +24,10 @@ mod guard;
 mod health;
 mod import;
 mod listen;
+mod openapi;
 mod peer;
 mod problem;
+mod reload;
 mod route;
 mod scope;
 mod serve;
@@ -37,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{CafCode, Clock};
+use crate::drains::DrainStore;
 use crate::entry::{Explainer, Registry};
 use crate::forward::Fleet;
 
@@ -52,6 +56,7 @@ pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::Listener;
 pub use problem::{BadRow, Problem};
+pub use reload::{Outcome, Part, Reload, Reloaded, Unreadable};
 pub use route::router;
 pub use serve::{Reception, serve};
 pub use session::{SessionView, SessionsEnded, SessionsPage};
@@ -66,8 +71,19 @@ pub const IMPORT_TIMEOUT: Duration = Duration::from_mins(30);
 /// Longest that anything else may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the gateway should get no traffic now, in words for an operator; nothing when it is ready.
-pub type Readiness = dyn Fn() -> Vec<String> + Send + Sync;
+/// How the gateway does now.
+pub type Readiness = dyn Fn() -> Health + Send + Sync;
+
+/// How the gateway does.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Whether the store is in reach.
+    pub store_reachable: bool,
+    /// Why it should get no traffic, in words for an operator; nothing when it is ready.
+    pub reasons: Vec<String>,
+    /// What an operator should know all the same.
+    pub notes: Vec<String>,
+}
 
 /// What the operator's side works with.
 #[derive(Clone)]
@@ -84,8 +100,12 @@ pub struct State {
     pub ready: Arc<Readiness>,
     /// Codes and names of the Cafs of the configuration.
     pub known_cafs: Vec<(CafCode, String)>,
+    /// What reads files again.
+    pub reload: Arc<Reload>,
     /// The Cafs' backends.
     pub fleet: Arc<Fleet>,
+    /// What of them is out of service.
+    pub drains: Arc<dyn DrainStore>,
     /// Who may use the API.
     pub authority: Arc<Authority>,
     /// Who asks, and so how much is seen. Each request works with a state of its own author's.

@@ -17,15 +17,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::import::{self, Fault, Fields, Teller};
+use super::errand::{self, Errand};
+use super::import::{self, Fault, Fields};
 use super::{
     AccountQuery, Author, Command, Drain, ExplainQuery, ExportFormat, Format, IMPORT_LIMIT, IMPORT_TIMEOUT,
     Import, Problem, SessionQuery, State, TIMEOUT, account_import, audited, authority, guard, health,
-    problem, session,
+    openapi, problem, session,
 };
 use crate::account::NewAccount;
 use crate::domain::{CafCode, Identifiant, Timestamp};
-use crate::telemetry::audit::{self, Entry};
 
 /// Largest body of anything but an import, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -40,6 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(|Shared(state): Shared<Arc<State>>| async move { health::ready(&state) }))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(|_: Gateway| async { openapi::show() }))
         .route("/v1/accounts", get(list_accounts).post(create_account))
         .route("/v1/accounts/export", export(Command::ExportAccounts))
         .route("/v1/accounts/{identifiant}", show_or_delete())
@@ -56,6 +57,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/cafs", get(|state| run(state, Ok(Command::ListCafs))))
         .route("/v1/cafs/{code}", get(show_caf))
         .route("/v1/cafs/{code}/drain", order(Command::DrainCaf, Command::UndrainCaf))
+        .route("/v1/reload", post(|state| run(state, Ok(Command::Reload))))
         .route("/v1/explain", get(explain))
         .route("/v1/clock", get(|state| run(state, Ok(Command::ShowClock))).put(set_clock));
     bounded(imports, IMPORT_LIMIT, IMPORT_TIMEOUT)
@@ -63,14 +65,15 @@ pub fn router(state: State) -> Router {
         // The last layer is the outermost: errors of all others are dressed as problems.
         .layer(from_fn(note))
         .layer(from_fn_with_state(Arc::clone(&state), authority::admit))
+        .layer(from_fn(errand::name))
         .layer(from_fn(guard::refuse_browsers))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::dress))
         .with_state(state)
 }
 
-/// The operator's side as the author of a request sees it.
-struct Gateway(Arc<State>);
+/// The operator's side as the author of a request sees it, and the request's name.
+struct Gateway(Arc<State>, Errand);
 
 impl FromRequestParts<Arc<State>> for Gateway {
     type Rejection = Problem;
@@ -78,7 +81,8 @@ impl FromRequestParts<Arc<State>> for Gateway {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
         let author = parts.extensions.get::<Author>().cloned();
         let author = author.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "nobody asks"))?;
-        Ok(Self(Arc::new(State { author, ..State::clone(state) })))
+        let errand = parts.extensions.get::<Errand>().cloned().unwrap_or_default();
+        Ok(Self(Arc::new(State { author, ..State::clone(state) }), errand))
     }
 }
 
@@ -90,45 +94,21 @@ fn bounded(routes: Router<Arc<State>>, body: usize, time: Duration) -> Router<Ar
 
 /// Executes a command on a task of its own: an operator who goes away must not leave an account suspended
 /// and its sessions open. That somebody still waits is seen by the receiver of its steps.
-async fn run(Gateway(state): Gateway, command: Result<Command, Problem>) -> Response {
+async fn run(Gateway(state, errand): Gateway, command: Result<Command, Problem>) -> Response {
     let command = match command {
         Ok(command) => command,
         Err(problem) => return problem.into_response(),
     };
-    let entry = audited::entry(&command, &state.author);
     let tell = import::silent();
     let (steps, told) = (tell.subscribe(), command.tells());
     let working = tokio::spawn(async move {
-        let done = carry_out(&state, command, entry, &tell).await;
+        let done = audited::carry_out(&state, command, errand, &tell).await;
         done.unwrap_or_else(Problem::into_response)
     });
     if told {
         return import::stream(steps, working);
     }
     working.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// A change is written down with what came of it, and is not begun while it could not be.
-async fn carry_out(
-    state: &State,
-    command: Command,
-    entry: Option<Entry>,
-    tell: &Teller,
-) -> Result<Response, Problem> {
-    let demand = command.demand();
-    let Some(entry) = entry else {
-        demand.permit(state).await?;
-        return command.execute(state, tell).await;
-    };
-    let now = state.clock.now();
-    audit::log().check(now).await?;
-    let done = match demand.permit(state).await {
-        Ok(()) => command.execute(state, tell).await,
-        Err(refusal) => Err(refusal),
-    };
-    let outcome = if done.is_ok() { "ok" } else { "refused" };
-    audit::log().record(now, Entry { outcome, ..entry }).await?;
-    done
 }
 
 fn on_account(command: fn(Identifiant) -> Command) -> MethodRouter<Arc<State>> {
@@ -142,7 +122,7 @@ fn show_or_delete() -> MethodRouter<Arc<State>> {
     get(show).delete(delete)
 }
 
-async fn metrics(Gateway(state): Gateway, headers: HeaderMap) -> Response {
+async fn metrics(Gateway(state, _): Gateway, headers: HeaderMap) -> Response {
     health::metrics(&state, &headers)
 }
 
@@ -310,6 +290,7 @@ fn bad_query(rejection: &QueryRejection) -> Problem {
 
 /// A line for each change that was asked for, and by whom; the route, not the path, which names an account.
 async fn note(request: Request, next: Next) -> Response {
+    let errand = request.extensions().get::<Errand>().cloned().unwrap_or_default();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let author = request.extensions().get::<Author>().cloned();
@@ -318,7 +299,8 @@ async fn note(request: Request, next: Next) -> Response {
         let status = response.status().as_u16();
         let Author { name: author, by, via, .. } = author;
         let (route, via) = (route.as_str(), via.as_str());
-        tracing::info!(listener = "admin", %method, route, status, author, by, via, "change asked for");
+        let request_id = errand.request;
+        tracing::info!(listener = "admin", %method, route, status, author, by, via, request_id, "change asked for");
     }
     response
 }

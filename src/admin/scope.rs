@@ -5,7 +5,7 @@
 //! | look | everything | accounts, sessions and establishments of its Cafs | everything |
 //! | suspend, force a change, end sessions | – | accounts that may declare to one of its Cafs | all |
 //! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
-//! | import that suspends what is gone, export accounts with their hashes, drain a Caf, the clock | – | – | yes |
+//! | import that suspends what is gone, export accounts with their hashes, drain a Caf, reload, the clock | – | – | yes |
 //!
 //! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
 //! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
@@ -67,9 +67,11 @@ impl Command {
             Self::ImportAccounts(file) if file.gone => Demand::Operate,
             Self::CreateAccount(_) | Self::ImportAccounts(_) | Self::ImportEstablishments(_) => Demand::Make,
             // An export has the passwords' hashes in it.
-            Self::ExportAccounts(_) | Self::SetClock(_) | Self::DrainCaf(_) | Self::UndrainCaf(_) => {
-                Demand::Operate
-            }
+            Self::ExportAccounts(_)
+            | Self::SetClock(_)
+            | Self::DrainCaf(_)
+            | Self::UndrainCaf(_)
+            | Self::Reload => Demand::Operate,
         }
     }
 }

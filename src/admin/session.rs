@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problem, SessionQuery, State, answer};
 use crate::account::UpdateError;
 use crate::domain::{CafCode, Identifiant, Timestamp};
-use crate::session::{Session, Sitting, SittingsPage};
+use crate::session::{End, Session, Sitting, SittingsPage};
 
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
@@ -96,7 +96,7 @@ pub(super) async fn revoke(state: &State, of: Sitting) -> Result<Response, Probl
     // A session that has just moved on has another token, and the same name.
     for _ in 0..3 {
         let session = sessions.of_sitting(of).await?.ok_or_else(unknown)?;
-        if sessions.end(&session).await? {
+        if sessions.end(&session, End::Revoked).await? {
             return Ok(answer::ok(SessionsEnded { ended: 1 }));
         }
     }
@@ -105,7 +105,7 @@ pub(super) async fn revoke(state: &State, of: Sitting) -> Result<Response, Probl
 
 pub(super) async fn revoke_all(state: &State, account: &Identifiant) -> Result<Response, Problem> {
     state.registry.accounts.find(account).await?.ok_or(UpdateError::Unknown)?;
-    let ended = state.registry.sessions.end_all(account, None).await?;
+    let ended = state.registry.sessions.end_all(account, None, End::Revoked).await?;
     Ok(answer::ok(SessionsEnded { ended }))
 }
 

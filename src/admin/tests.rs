@@ -136,7 +136,7 @@ async fn suspending_resetting_and_deleting_end_the_sessions() {
             .expect("signed in");
         registry
             .sessions
-            .open(Stage::signed_in(signed_in), Whence { place: "::1", agent: None })
+            .open(Stage::signed_in(signed_in), Whence { address: "::1", place: "::1", agent: None })
             .await
             .expect("a session");
         let (_, answer) = desk.ask(method, &format!("/v1/accounts/{name}{action}"), "").await;
@@ -214,7 +214,8 @@ async fn health() {
     assert_eq!(desk.ask("GET", "/livez", "").await, (200, json!({"status": "ok"})));
     assert_eq!(desk.ask("GET", "/readyz", "").await.0, 200);
     let (state, _) = fakes::state();
-    let ready = Arc::new(|| vec!["the store is out of reach".to_owned()]);
+    let reasons = vec!["the store is out of reach".to_owned()];
+    let ready = Arc::new(move || crate::admin::Health { reasons: reasons.clone(), ..Default::default() });
     let router = router(State { ready, ..state });
     let (status, answer) = Desk { router, ..desk }.ask("GET", "/readyz", "").await;
     assert_eq!((status, &answer["reasons"][0]), (503, &json!("the store is out of reach")));

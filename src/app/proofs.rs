@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use crate::admin::{Authority, Reception, TokensFile};
+use super::reload::part;
+use crate::admin::{Authority, Outcome, Part, Reception, TokensFile};
 use crate::config;
 use crate::server::MutualTls;
 
@@ -36,22 +37,10 @@ impl Proofs {
         Reception { tls, max_connections: admin.max_connections }
     }
 
-    /// Reads what is watched again: what had changed, and what cannot be used and so stays as it was.
-    pub(super) fn renew(&self) -> (Vec<&'static str>, Vec<String>) {
-        let (mut changed, mut wrong) = (Vec::new(), Vec::new());
-        if let Some(tokens) = &self.tokens {
-            match tokens.renew() {
-                Ok(new) => changed.extend(new.then_some("admin.tokens_file")),
-                Err(error) => wrong.push(error.to_string()),
-            }
-        }
-        if let Some(tls) = &self.tls {
-            match tls.renew() {
-                Ok(new) => changed.extend(new.then_some("admin.tls")),
-                Err(error) => wrong.push(error.to_string()),
-            }
-        }
-        (changed, wrong)
+    /// Reads the files again; what came of each.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let tokens = self.tokens.iter().map(|tokens| part("admin.tokens_file", tokens.renew()));
+        tokens.chain(self.tls.iter().map(|tls| part("admin.tls", tls.renew()))).collect()
     }
 
     /// Looks at the files for as long as the program runs.
@@ -59,10 +48,11 @@ impl Proofs {
         let mut last_wrong = Vec::new();
         loop {
             tokio::time::sleep(LOOK).await;
-            let (changed, wrong) = self.renew();
-            for file in changed {
-                tracing::info!(listener = "admin", file, "read again");
+            let parts = self.parts();
+            for part in parts.iter().filter(|part| part.outcome == Outcome::Changed) {
+                tracing::info!(listener = "admin", file = part.part, "read again");
             }
+            let wrong: Vec<String> = parts.into_iter().filter_map(|part| part.reason).collect();
             for error in wrong.iter().filter(|error| !last_wrong.contains(*error)) {
                 tracing::error!(listener = "admin", %error, "cannot be used; what was read before stays");
             }

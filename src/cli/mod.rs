@@ -21,6 +21,7 @@ mod import;
 mod import_view;
 mod output;
 mod progress;
+mod reload;
 mod run;
 mod schema;
 mod session;
@@ -55,6 +56,14 @@ Examples:
   octroi explain --account direction@esat.example --caf 921 --path /teleprocedure/certificat-emploi
   octroi explain --account direction@esat.example --caf 921 --path / --at 2027-03-01T00:00:00+01:00";
 
+const RELOAD_HELP: &str = "\
+The configuration and the files that it names are checked first, as by octroi check: where something is wrong,
+nothing is read again. Keys that have changed are named: they need a restart. SIGHUP does the same, and logs it.
+No connection and no session ends. (Certificates and tokens are also looked at every second or two by themselves.)
+
+Example:
+  octroi reload";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway
@@ -75,6 +84,9 @@ enum Command {
     /// Show the Cafs' backends, and take one out of service
     #[command(after_help = "Example:\n  octroi caf status")]
     Caf(caf::Args),
+    /// Read certificates, tokens and lists again, without a restart
+    #[command(after_help = RELOAD_HELP)]
+    Reload(reload::Args),
     /// Say why a person would be let through, or would not, at an instant
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Args),
@@ -125,6 +137,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Establishment(args)) => establishment::run(args),
         Some(Command::Session(args)) => session::run(args),
         Some(Command::Caf(args)) => caf::run(args),
+        Some(Command::Reload(args)) => reload::run(&args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::AdminToken(args)) => admin_token::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),

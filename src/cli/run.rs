@@ -21,7 +21,7 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
     let config = begin(loaded)?;
     let clock = app::clock(&config);
     background.spawn(async { backends.serve() });
-    let app = start(background, config, &clock).inspect_err(|_| {
+    let app = start(background, config, None, &clock).inspect_err(|_| {
         let elsewhere = "OCTROI_SERVER__LISTEN=127.0.0.1:8081 OCTROI_ADMIN__LISTEN=127.0.0.1:9902 octroi";
         tracing::info!("where the addresses are taken: {elsewhere}");
     })?;
@@ -33,15 +33,20 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
 }
 
 /// `octroi run --config F`.
-pub(super) fn run(config: &Path) -> anyhow::Result<ExitCode> {
-    let config = begin(Config::load(config, config::environment())?)?;
+pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    let config = begin(Config::load(file, config::environment())?)?;
     let clock = app::clock(&config);
-    start(app::background()?, config, &clock)?.run()?;
+    start(app::background()?, config, Some(file), &clock)?.run()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(background: tokio::runtime::Runtime, config: Config, clock: &Clock) -> anyhow::Result<App> {
-    App::start(background, config, clock).context("octroi could not start")
+fn start(
+    background: tokio::runtime::Runtime,
+    config: Config,
+    file: Option<&Path>,
+    clock: &Clock,
+) -> anyhow::Result<App> {
+    App::start(background, config, file, clock).context("octroi could not start")
 }
 
 /// Sets up what the whole process needs, and tells what is strange in the configuration.

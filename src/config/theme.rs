@@ -27,6 +27,10 @@ pub struct Theme {
     pub logo: Option<Logo>,
     /// The legal notice, sentence by sentence, in the place of the built-in one.
     pub notice: Option<Vec<String>>,
+    /// What the home page says first, paragraph by paragraph.
+    pub introduction: Vec<String>,
+    /// Where help is to be found, on every page, paragraph by paragraph.
+    pub help: Vec<String>,
 }
 
 /// A picture, and what it is.
@@ -61,6 +65,14 @@ pub(super) static THEME: Section = Section {
             "notice_file",
             "A text file: the legal notice, one sentence a line, for the built-in one.",
         ),
+        Key::optional::<PathBuf>(
+            "introduction_file",
+            "A text file: what the home page says first, one paragraph a line.",
+        ),
+        Key::optional::<PathBuf>(
+            "help_file",
+            "A text file: where help is to be found, on every page, one paragraph a line.",
+        ),
     ],
 };
 
@@ -82,6 +94,8 @@ impl Default for Theme {
             help_url: None,
             logo: None,
             notice: None,
+            introduction: Vec::new(),
+            help: Vec::new(),
         }
     }
 }
@@ -94,7 +108,9 @@ impl Theme {
         let focus = part.read("focus").filter(|color| contrasts(&part, "focus", *color, MARK));
         let help_url = part.read::<HelpUrl>("help_url");
         let logo = file(&part, "logo", logo);
-        let notice = file(&part, "notice_file", notice);
+        let notice = file(&part, "notice_file", lines);
+        let introduction = file(&part, "introduction_file", lines).unwrap_or_default();
+        let help = file(&part, "help_file", lines).unwrap_or_default();
         Some(Self {
             name: name?.0,
             color: color?,
@@ -103,6 +119,8 @@ impl Theme {
             help_url: help_url.map(|url| url.0),
             logo,
             notice,
+            introduction,
+            help,
         })
     }
 }
@@ -214,12 +232,26 @@ fn logo(path: &Path) -> Result<Logo, String> {
     Ok(Logo { media, bytes })
 }
 
-fn notice(path: &Path) -> Result<Vec<String>, String> {
+/// A page stays short enough to be read.
+const LONGEST_TEXT: usize = 4 * 1024;
+
+fn lines(path: &Path) -> Result<Vec<String>, String> {
     let text = source::read(path).map_err(|reason| format!("which {reason}"))?;
-    let lines: Vec<String> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if text.len() > LONGEST_TEXT {
+        return Err(format!(
+            "which has {} bytes, expected at most {LONGEST_TEXT}: people are to read it",
+            text.len()
+        ));
+    }
+    let lines: Vec<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
     if lines.is_empty() {
-        return Err("which is empty, expected the legal notice, one sentence a line".to_owned());
+        return Err("which is empty, expected text, one sentence or paragraph a line".to_owned());
     }
     Ok(lines)
 }

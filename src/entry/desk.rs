@@ -11,7 +11,7 @@ use crate::account::{Accounts, ChangeError, GrantError, SignInError, SignedIn};
 use crate::domain::{CafCode, Clock, IdentifiantCommunication, StoreError};
 use crate::establishment::{self, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
-use crate::session::{Session, SessionError, Sessions, Stage, Token, Whence};
+use crate::session::{End, Session, SessionError, Sessions, Stage, Token, Whence};
 
 /// The desk where people are received.
 pub struct Desk {
@@ -116,7 +116,7 @@ impl Desk {
     ) -> Result<Entered, DeskError> {
         let signed_in = self.accounts.sign_in(identifiant, password, from.place).await?;
         if let Some(former) = former {
-            self.sessions.end(former).await?;
+            self.sessions.end(former, End::Replaced).await?;
         }
         self.open(signed_in, from).await
     }
@@ -136,12 +136,13 @@ impl Desk {
     ) -> Result<Entered, DeskError> {
         let own = session.map(Session::id);
         let change = self.accounts.prepare_change(identifiant, current, new, from.place).await?;
-        self.sessions.end_all(change.identifiant(), own).await?;
+        self.sessions.end_all(change.identifiant(), own, End::PasswordChanged).await?;
         let (signed_in, changed) = self.accounts.change_password(change).await?;
-        self.sessions.end_all(&signed_in.account().identifiant, own).await?;
+        self.sessions.end_all(&signed_in.account().identifiant, own, End::PasswordChanged).await?;
         let Some(session) = session else { return self.open(signed_in, from).await };
         let stage = self.go_straight(session.stage().clone().password_changed(&changed)).await?;
-        self.advance(session, stage).await
+        let (token, session) = self.sessions.advance(session, stage).await?;
+        self.settle(Entered { token, session }).await
     }
 
     /// Turns to a Caf of one's own (rules 3 and 4).
@@ -151,7 +152,7 @@ impl Desk {
         }
         let stage = match self.enter(session.stage().clone(), caf).await {
             Err(DeskError::Gone) => {
-                self.sessions.end(session).await?;
+                self.sessions.end(session, End::Outdated).await?;
                 return Err(DeskError::Gone);
             }
             other => other?,
@@ -190,16 +191,21 @@ impl Desk {
     pub async fn leave(&self, session: &Session) -> Result<Left, DeskError> {
         let stage = session.stage();
         if stage.caf().is_none() || stage.holder().cafs().len() < 2 {
-            self.sign_out(session).await?;
+            self.sign_out(session, End::Told).await?;
             return Ok(Left::Session);
         }
         let stage = stage.clone().left_caf();
         Ok(Left::Caf(self.advance(session, stage).await?))
     }
 
+    /// A new token for a session where it stands.
+    pub async fn renew(&self, session: &Session) -> Result<Entered, DeskError> {
+        self.advance(session, session.stage().clone()).await
+    }
+
     /// Ends the session.
-    pub async fn sign_out(&self, session: &Session) -> Result<(), DeskError> {
-        self.sessions.end(session).await?;
+    pub async fn sign_out(&self, session: &Session, why: End) -> Result<(), DeskError> {
+        self.sessions.end(session, why).await?;
         Ok(())
     }
 
@@ -237,7 +243,7 @@ impl Desk {
     }
 
     async fn advance(&self, session: &Session, stage: Stage) -> Result<Entered, DeskError> {
-        let (token, session) = self.sessions.advance(session, stage).await?;
+        let (token, session) = self.sessions.advance_in_sight(session, stage).await?;
         self.settle(Entered { token, session }).await
     }
 
@@ -248,7 +254,7 @@ impl Desk {
         if self.accounts.is_current(holder.account(), holder.password_changed_at()).await? {
             return Ok(entered);
         }
-        self.sessions.end(&entered.session).await?;
+        self.sessions.end(&entered.session, End::Outdated).await?;
         Err(DeskError::Gone)
     }
 }

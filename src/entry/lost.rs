@@ -9,9 +9,9 @@ use secrecy::SecretString;
 
 use super::PostOffice;
 use crate::account::{Recoveries, RecoveryError};
-use crate::domain::{Clock, NoEntropy, StoreError, Token};
+use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Token};
 use crate::outbox::{Errand, Outbox, Posted};
-use crate::session::{Session, Sessions};
+use crate::session::{End, Session, Sessions};
 
 /// The desk for those who forgot their password.
 pub struct LostPassword {
@@ -65,6 +65,11 @@ impl LostPassword {
         Ok(())
     }
 
+    /// Whose password a letter's token opens; nobody's where it opens nothing.
+    pub async fn whose(&self, token: &Token) -> Option<Identifiant> {
+        self.recoveries.whose(token).await.ok().flatten()
+    }
+
     /// Takes the new password of one who shows the letter's token. The account's sessions end: before, so that
     /// a crash in between leaves none alive, and after, for those opened meanwhile. So does `shown`, the live
     /// session of the browser, which is about to forget it.
@@ -76,11 +81,11 @@ impl LostPassword {
     ) -> Result<(), RecoveryError> {
         let prepared = self.recoveries.prepare(token, new).await?;
         let account = prepared.account().clone();
-        self.sessions.end_all(&account, None).await?;
+        self.sessions.end_all(&account, None, End::PasswordReset).await?;
         self.recoveries.finish(prepared).await?;
-        self.sessions.end_all(&account, None).await?;
+        self.sessions.end_all(&account, None, End::PasswordReset).await?;
         if let Some(shown) = shown {
-            self.sessions.end(shown).await?;
+            self.sessions.end(shown, End::Replaced).await?;
         }
         Ok(())
     }

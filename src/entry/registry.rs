@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::account::{Account, Accounts, EnrolError, Enrolled, Plan, UpdateError};
 use crate::domain::Identifiant;
 use crate::establishment::EstablishmentStore;
-use crate::session::Sessions;
+use crate::session::{End, Sessions};
 
 /// All habilitations, with the sessions they opened.
 pub struct Registry {
@@ -25,9 +25,9 @@ pub struct Registry {
 impl Registry {
     /// Closes an account and ends its sessions.
     pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::Suspended).await?;
         let account = self.accounts.suspend(identifiant).await?;
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::Suspended).await?;
         Ok(account)
     }
 
@@ -44,7 +44,7 @@ impl Registry {
         let of = imported.unsettled.len();
         for (done, identifiant) in imported.unsettled.iter().enumerate() {
             ended(done, of);
-            self.sessions.end_all(identifiant, None).await?;
+            self.sessions.end_all(identifiant, None, End::Imported).await?;
         }
         Ok(imported.enrolled)
     }
@@ -54,17 +54,17 @@ impl Registry {
         &self,
         identifiant: &Identifiant,
     ) -> Result<(Account, SecretString), UpdateError> {
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::PasswordReset).await?;
         let reset = self.accounts.reset_password(identifiant).await?;
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::PasswordReset).await?;
         Ok(reset)
     }
 
     /// Removes an account and ends its sessions.
     pub async fn delete(&self, identifiant: &Identifiant) -> Result<(), UpdateError> {
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::Deleted).await?;
         self.accounts.delete(identifiant).await?;
-        self.sessions.end_all(identifiant, None).await?;
+        self.sessions.end_all(identifiant, None, End::Deleted).await?;
         Ok(())
     }
 }

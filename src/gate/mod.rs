@@ -115,6 +115,8 @@ struct Arrival {
     client: ClientKey,
     session: Option<Arc<Session>>,
     shown_dead: bool,
+    /// Whether its session is the one that a step before led to, which it asks for again.
+    clicked_twice: bool,
     /// The connection, where something can be told on it before the answer, or instead of one.
     connection: Option<Arc<Link>>,
 }
@@ -213,6 +215,7 @@ impl Gate {
             client,
             session: None,
             shown_dead: false,
+            clicked_twice: false,
             connection,
         };
         Ok(path.map(|path| Box::new(arrival(path))))
@@ -221,6 +224,9 @@ impl Gate {
     /// The rest of its way.
     async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
         (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        if arrival.shown_dead {
+            arrival.clicked_twice = self.follow(&mut arrival).await?;
+        }
         if let Some(session) = &arrival.session {
             line.of(session);
             self.shared.limits.session.check(session.id())?;

@@ -81,7 +81,7 @@ impl Problem {
     pub(super) fn still_parked(mut self, left: Duration) -> Self {
         let time = french::wait(left);
         self.0.detail = format!(
-            "Votre saisie n’a été reçue par personne. Elle reste gardée {time} : réessayez dans quelques minutes."
+            "Votre saisie n’a été reçue par personne. Elle reste gardée {time}\u{a0}: réessayez dans quelques minutes."
         );
         self.with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderName, LOCATION, USER_AGENT};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 
@@ -13,7 +13,7 @@ use crate::domain::{CafCode, LocalPath, NormalPath};
 use crate::entry::AdmittedRequest;
 use crate::forward::{self, AnswerBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
-use crate::session::{Session, short_agent};
+use crate::session::{Session, Shown, Whence, short_agent};
 use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
@@ -61,7 +61,7 @@ impl Gate {
 
     /// One of the portal's actions.
     async fn visit(&self, action: Action, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let Arrival { request, provenance, path, client, session, shown_dead, .. } = *arrival;
+        let Arrival { request, provenance, path, client, session, shown_dead, clicked_twice, .. } = *arrival;
         if action.tries_a_password(request.method()) {
             self.shared.limits.login.check(&client)?;
         }
@@ -71,14 +71,45 @@ impl Gate {
             self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
+        let address = provenance.client.to_string();
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
-        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let agent = agent.and_then(short_agent);
-        let visit = Visit { session, shown_dead, parked, place, agent, request: request_id, rendering };
+        let (agent, navigates) = (agent(request.headers()), navigates(request.headers()));
+        let visit = Visit {
+            session,
+            shown_dead,
+            navigates,
+            clicked_twice,
+            parked,
+            address,
+            place,
+            agent,
+            request: request_id,
+            rendering,
+        };
         // Boxed, so that the way of those who are only forwarded has no place for it.
         let response = Box::pin(self.shared.portal.answer(action, &visit, request)).await?;
         Ok(response.map(Body::from))
+    }
+
+    /// Finds the session of a form that a person sends a second time, its step having been taken a moment ago under
+    /// the token that it shows. Whether there is one.
+    pub(super) async fn follow(&self, arrival: &mut Arrival) -> Result<bool, Problem> {
+        let headers = arrival.request.headers();
+        let route = self.shared.portal.route(&arrival.path);
+        if arrival.request.method() != Method::POST
+            || !matches!(route, Route::Action(action) if action.is_followed())
+            || !navigates(headers)
+        {
+            return Ok(false);
+        }
+        let Shown::Token(token) = self.shared.cookie.read(headers) else { return Ok(false) };
+        let (place, agent) = (arrival.client.to_string(), agent(headers));
+        let address = arrival.provenance.client.to_string();
+        let from = Whence { address: &address, place: &place, agent: agent.as_deref() };
+        arrival.session = self.shared.sessions.successor(&token.id(), from).await?;
+        arrival.shown_dead = arrival.session.is_none();
+        Ok(arrival.session.is_some())
     }
 
     /// To the backend of the session's Caf, and to no other (rule 8).
@@ -157,6 +188,16 @@ impl Gate {
         response.headers_mut().insert(LOCATION, location);
         Ok(response)
     }
+}
+
+/// Whether a browser says that a person's link or form leads here (Fetch Metadata).
+fn navigates(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+}
+
+/// What the browser calls itself, in two words.
+fn agent(headers: &HeaderMap) -> Option<String> {
+    headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).and_then(short_agent)
 }
 
 /// What a page loads by itself (Fetch Metadata).

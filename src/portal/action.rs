@@ -142,6 +142,12 @@ impl Action {
         )
     }
 
+    /// Whether it moves a session on in a way that a second click may ask for again. Not a change of password: its
+    /// very point may be that a token lives no more.
+    pub fn is_followed(self) -> bool {
+        matches!(self, Self::Caf | Self::Establishment | Self::Leave)
+    }
+
     /// Whether a password is tried, which limits of their own apply to.
     pub fn tries_a_password(self, method: &Method) -> bool {
         method == Method::POST && matches!(self, Self::SignIn | Self::Password | Self::Forgot | Self::Reset)

@@ -5,6 +5,7 @@ use super::pages::CafPage;
 use super::reply::Outcome;
 use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit};
 use crate::domain::{CafCode, LocalPath};
+use crate::entry::DeskError;
 use crate::session::Session;
 
 pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
@@ -29,18 +30,28 @@ pub(super) async fn post(
     retour: Option<LocalPath>,
 ) -> Result<Outcome, Refusal> {
     let session = visit.known()?;
-    choose(portal, session, &mut fields).await.map_err(|cause| match cause {
+    choose(portal, visit, session, &mut fields).await.map_err(|cause| match cause {
         Cause::Gone => cause.into(),
         cause => Refusal::from(cause).again(page(portal, session, retour)),
     })
 }
 
-async fn choose(portal: &Portal, session: &Session, fields: &mut Fields) -> Result<Outcome, Cause> {
+async fn choose(
+    portal: &Portal,
+    visit: &Visit,
+    session: &Session,
+    fields: &mut Fields,
+) -> Result<Outcome, Cause> {
     let malformed = BodyError::Field { name: "caf", fault: FieldFault::Malformed };
     let code: CafCode = fields.text("caf")?.trim().parse().map_err(|_| malformed)?;
     if portal.caf(code).is_none() {
         return Err(Cause::NotGranted(code));
     }
-    let entered = portal.desk.choose_caf(session, code).await.map_err(|error| portal.cause(error))?;
-    Ok(Outcome::Entered(entered))
+    let mut chosen = portal.desk.choose_caf(session, code).await;
+    if let Err(DeskError::Gone) = chosen
+        && let Some(next) = portal.successor(visit, session).await?
+    {
+        chosen = portal.desk.choose_caf(&next, code).await;
+    }
+    Ok(Outcome::Entered(chosen.map_err(|error| portal.cause(error))?))
 }

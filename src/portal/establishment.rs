@@ -5,6 +5,7 @@ use super::pages::EstablishmentPage;
 use super::reply::Outcome;
 use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit};
 use crate::domain::{IdentifiantCommunication, LocalPath};
+use crate::entry::DeskError;
 use crate::session::Session;
 
 pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Option<Page> {
@@ -19,18 +20,28 @@ pub(super) async fn post(
 ) -> Result<Outcome, Refusal> {
     let session = visit.known()?;
     let typed = fields.peek("identifiant_communication").unwrap_or_default().to_owned();
-    identify(portal, session, &mut fields).await.map_err(|cause| match cause {
+    identify(portal, visit, session, &mut fields).await.map_err(|cause| match cause {
         Cause::Gone => cause.into(),
         cause => Refusal::from(cause).again(filled(portal, session, retour, typed)),
     })
 }
 
-async fn identify(portal: &Portal, session: &Session, fields: &mut Fields) -> Result<Outcome, Cause> {
+async fn identify(
+    portal: &Portal,
+    visit: &Visit,
+    session: &Session,
+    fields: &mut Fields,
+) -> Result<Outcome, Cause> {
     let name = "identifiant_communication";
     let malformed = BodyError::Field { name, fault: FieldFault::Malformed };
     let typed: IdentifiantCommunication = fields.text(name)?.parse().map_err(|_| malformed)?;
-    let entered = portal.desk.identify(session, typed).await.map_err(|error| portal.cause(error))?;
-    Ok(Outcome::Entered(entered))
+    let mut identified = portal.desk.identify(session, typed).await;
+    if let Err(DeskError::Gone) = identified
+        && let Some(next) = portal.successor(visit, session).await?
+    {
+        identified = portal.desk.identify(&next, typed).await;
+    }
+    Ok(Outcome::Entered(identified.map_err(|error| portal.cause(error))?))
 }
 
 fn filled(portal: &Portal, session: &Session, retour: Option<LocalPath>, typed: String) -> Option<Page> {

@@ -57,7 +57,7 @@ async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<O
     }
     let token = Token::parse(&token).ok_or(Cause::DeadToken)?;
     match portal.lost.finish(visit.session.as_deref(), &token, new).await {
-        Ok(()) => Ok(Outcome::Left),
+        Ok(()) => Ok(Outcome::Reset),
         Err(RecoveryError::Dead) => Err(Cause::DeadToken.into()),
         Err(RecoveryError::Change(error)) => Err(portal.cause(error.into()).into()),
     }

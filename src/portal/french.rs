@@ -63,7 +63,7 @@ pub fn rule(broken: PasswordRule, min_length: usize) -> String {
         PasswordRule::TooLong => "Il ne peut pas dépasser 128 caractères.".to_owned(),
         PasswordRule::Letter => "Il doit contenir au moins une lettre.".to_owned(),
         PasswordRule::Digit => "Il doit contenir au moins un chiffre.".to_owned(),
-        PasswordRule::Reused => "Vous l’avez déjà utilisé : choisissez-en un autre.".to_owned(),
+        PasswordRule::Reused => "Vous l’avez déjà utilisé\u{a0}: choisissez-en un autre.".to_owned(),
         PasswordRule::Identifiant => "Il ne doit pas contenir votre identifiant, ni s’y réduire.".to_owned(),
         PasswordRule::Establishment => {
             "Il ne doit pas se réduire à votre SIRET ou au nom de votre Caf.".to_owned()
@@ -76,10 +76,10 @@ pub fn rule(broken: PasswordRule, min_length: usize) -> String {
                 Weakness::Keyboard => "ce sont des touches voisines du clavier",
                 Weakness::Date => "c’est une date ou une année",
             };
-            format!("Il est trop facile à deviner : {why}. Ajoutez-y un ou deux mots sans rapport.")
+            format!("Il est trop facile à deviner\u{a0}: {why}. Ajoutez-y un ou deux mots sans rapport.")
         }
         PasswordRule::Breached => {
-            "Il figure dans une liste de mots de passe volés sur d’autres sites : choisissez-en un autre."
+            "Il figure dans une liste de mots de passe volés sur d’autres sites\u{a0}: choisissez-en un autre."
                 .to_owned()
         }
         PasswordRule::Confirmation => "La confirmation est différente du nouveau mot de passe.".to_owned(),

@@ -18,7 +18,7 @@ pub(super) const LEGAL_NOTICE: [&str; 4] = [
      n° 88-19 du 5 janvier 1988 relative à la fraude informatique.",
     "Les données consultées ou transmises ici ne servent qu’aux missions prévues par la convention signée \
      avec la Caf.",
-    "Vos codes d’accès sont personnels : ne les confiez à personne.",
+    "Vos codes d’accès sont personnels\u{a0}: ne les confiez à personne.",
 ];
 
 pub(super) fn page(portal: &Portal, visit: &Visit, retour: Option<LocalPath>) -> Page {

@@ -2,8 +2,8 @@
 
 use super::pages::LeavePage;
 use super::reply::Outcome;
-use super::{Page, Portal, Refusal, Visit};
-use crate::entry::Left;
+use super::{Cause, Page, Portal, Refusal, Visit};
+use crate::entry::{DeskError, Left};
 use crate::session::Session;
 
 pub(super) fn page(portal: &Portal, session: &Session) -> Page {
@@ -16,9 +16,22 @@ pub(super) fn page(portal: &Portal, session: &Session) -> Page {
 }
 
 pub(super) async fn post(portal: &Portal, visit: &Visit) -> Result<Outcome, Refusal> {
-    match portal.desk.leave(visit.known()?).await {
+    let session = visit.known()?;
+    // A Caf was left by the first click: the second must not end the session.
+    if visit.clicked_twice {
+        return again(portal, session).await;
+    }
+    match portal.desk.leave(session).await {
         Ok(Left::Caf(entered)) => Ok(Outcome::Entered(entered)),
         Ok(Left::Session) => Ok(Outcome::Left),
+        Err(DeskError::Gone) => match portal.successor(visit, session).await? {
+            Some(next) => again(portal, &next).await,
+            None => Err(Cause::Gone.into()),
+        },
         Err(error) => Err(portal.cause(error).into()),
     }
+}
+
+async fn again(portal: &Portal, session: &Session) -> Result<Outcome, Refusal> {
+    Ok(Outcome::Entered(portal.desk.renew(session).await.map_err(|error| portal.cause(error))?))
 }

@@ -80,9 +80,15 @@ pub struct Visit {
     pub session: Option<Arc<Session>>,
     /// Whether it showed a cookie that no longer lives.
     pub shown_dead: bool,
+    /// Whether a browser says that a person's link or form leads here (Fetch Metadata).
+    pub navigates: bool,
+    /// Whether this session is the one that a step led to which is asked for a second time.
+    pub clicked_twice: bool,
     /// The secret of a form that waits, if it showed one.
     pub parked: Option<Token>,
-    /// The client's address, as limits know it.
+    /// The client's address.
+    pub address: String,
+    /// The same, as limits know it.
     pub place: String,
     /// What the browser calls itself, in two words.
     pub agent: Option<String>,
@@ -172,6 +178,9 @@ impl Portal {
             if action == Action::Parked {
                 return parked::get(self, visit).await;
             }
+            if action == Action::Session {
+                return session::get(self, visit).await;
+            }
             if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
                 let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
                 return Ok(self.page(&forgot::reset_page(self, token)));
@@ -186,29 +195,41 @@ impl Portal {
             },
         };
         let retour = self.retour(written.peek("retour")).or(retour);
-        let asked = audited::Asked::of(action, visit, &written);
+        let asked = audited::Asked::of(self, action, visit, &written).await;
         let now = self.clock.now();
-        if asked.is_some() {
+        if asked.as_ref().is_some_and(audited::Asked::may_be_refused) {
             audit::log().check(now).await?;
         }
         let acted = self.act(action, visit, written, retour.clone()).await;
-        if let Some(asked) = asked
-            && let Err(error) = audit::log().record(now, asked.fell(&acted)).await
-        {
-            self.undo(&acted).await?;
-            return Err(error.into());
+        if let Some(asked) = asked {
+            asked.fell(self, now, &acted).await?;
         }
         let outcome = acted.map_err(|refusal| refusal.home(self.page_of(None)))?;
-        let retour = parked::waiting(self, visit, &outcome).await?.or(retour);
+        let retour = self.next_path(action, visit, &outcome, retour).await?;
         Ok(self.reply_to_post(visit, &outcome, retour.as_ref()))
     }
 
-    /// A session that could not be written down is not given out.
-    async fn undo(&self, acted: &Result<reply::Outcome, Refusal>) -> Result<(), Refusal> {
-        if let Ok(reply::Outcome::Entered(entered)) = acted {
-            self.desk.sign_out(&entered.session).await.map_err(|error| self.cause(error))?;
+    /// Where to go first: to a form that waits, or to what is to be known.
+    async fn next_path(
+        &self,
+        action: Action,
+        visit: &Visit,
+        outcome: &reply::Outcome,
+        retour: Option<LocalPath>,
+    ) -> Result<Option<LocalPath>, Refusal> {
+        let session = match outcome {
+            reply::Outcome::Entered(entered) => &entered.session,
+            reply::Outcome::Same => match &visit.session {
+                Some(session) => session,
+                None => return Ok(retour),
+            },
+            _ => return Ok(retour),
+        };
+        if let Some(form) = parked::waiting(self, visit, session).await? {
+            return Ok(Some(form));
         }
-        Ok(())
+        let told = (action == Action::SignIn).then(|| self.first_told(session, retour.as_ref())).flatten();
+        Ok(told.or(retour))
     }
 
     /// The page that a state leads to; the root, once admitted.
@@ -252,6 +273,14 @@ impl Portal {
         (!ours).then_some(retour)
     }
 
+    /// The session that `own` went on as while this very request was under way: the first of two clicks was quicker.
+    async fn successor(&self, visit: &Visit, own: &Session) -> Result<Option<Arc<Session>>, Cause> {
+        if !visit.navigates {
+            return Ok(None);
+        }
+        Ok(self.desk.sessions.successor(own.id(), visit.whence()).await?)
+    }
+
     async fn act(
         &self,
         action: Action,
@@ -289,13 +318,12 @@ impl Portal {
             Action::Script => script::get(self),
             Action::PageScript => stylesheet::script(self),
             Action::Logo => stylesheet::logo(self),
-            Action::Session => session::get(self, visit),
             _ if self.tongue(visit.rendering) == Rendering::Json => {
                 self.show_elsewhere(action, visit, retour.as_ref())
             }
             _ => match self.form(action, visit, retour) {
                 Some(page) => self.page(&page),
-                None => session::get(self, visit),
+                None => self.json(&self.state(visit.session.as_deref(), None)),
             },
         }
     }
@@ -331,7 +359,7 @@ impl Portal {
 
 impl Visit {
     fn whence(&self) -> Whence<'_> {
-        Whence { place: &self.place, agent: self.agent.as_deref() }
+        Whence { address: &self.address, place: &self.place, agent: self.agent.as_deref() }
     }
 
     fn stage(&self) -> Option<&Stage> {

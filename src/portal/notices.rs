@@ -1,15 +1,17 @@
 //! What pages tell one who is signed in, beside their own matter: a password that falls due soon, or in the
 //! middle of the campaign (rules 2 and 5). A notice bars nobody's way.
 
-use super::{Portal, french};
+use super::{Portal, encoded, french};
 use crate::account::Before;
-use crate::domain::{Campaign, LocalPath};
+use crate::domain::{Campaign, LocalPath, Timestamp};
 use crate::session::{Session, Stage};
 
 use super::pages::{Frame, Notice};
 
 /// The last days of a password, in which pages speak of it.
 const FEW_DAYS: u32 = 14;
+/// Failed tries that are more than one's own slips.
+const MANY_FAILURES: u32 = 3;
 
 impl Portal {
     /// What stands around the pages of one who is signed in.
@@ -18,6 +20,38 @@ impl Portal {
         let failures = self.failures_notice(session.stage().holder().before());
         let notices = failures.into_iter().chain(self.password_notice(session.stage())).collect();
         Frame { notices, ..self.frame(Some(who), retour) }
+    }
+
+    /// The page to go to first for one whom signing in leads straight to a Caf, past every page that tells: the home
+    /// page, where something is to be known now. That is a password in its last days, many failed tries, or a
+    /// campaign that a password chosen today outlasts and the present one does not.
+    pub(super) fn first_told(&self, session: &Session, retour: Option<&LocalPath>) -> Option<LocalPath> {
+        let stage = session.stage();
+        if self.places.elsewhere || !matches!(stage, Stage::Ready(_)) {
+            return None;
+        }
+        let (now, failures) = (self.clock.now(), stage.holder().before().failures);
+        let age = self.desk.accounts.password_age(stage.holder().password_changed_at());
+        let is_due = || age.days_left(now) <= FEW_DAYS || self.is_worth_changing(age.due());
+        (failures >= MANY_FAILURES || is_due()).then(|| self.home(retour)).flatten()
+    }
+
+    /// Whether a new password would last to the end of a campaign that is near, where the present one does not.
+    fn is_worth_changing(&self, due: Timestamp) -> bool {
+        let now = self.clock.now();
+        let covers = |campaign: &Campaign| self.calendar.covering_day(campaign, self.password.max_age);
+        self.calendar
+            .campaign_of(due, now)
+            .filter(|campaign| self.calendar.is_near(campaign, now))
+            .is_some_and(|campaign| covers(&campaign).is_some_and(|day| day <= self.calendar.day(now)))
+    }
+
+    fn home(&self, retour: Option<&LocalPath>) -> Option<LocalPath> {
+        let home = &self.places.anonymous;
+        LocalPath::parse(&match retour {
+            Some(retour) => format!("{home}?retour={}", encoded(retour.as_str())),
+            None => home.clone(),
+        })
     }
 
     /// That others tried the password.
@@ -52,7 +86,7 @@ impl Portal {
         if days_left <= FEW_DAYS {
             let title = "Votre mot de passe expire bientôt".to_owned();
             let left = french::plural(days_left.into(), "jour");
-            let detail = format!("Il reste {left} pour le changer : il expire le {expires}.");
+            let detail = format!("Il reste {left} pour le changer\u{a0}: il expire le {expires}.");
             return Some(Notice { title, detail, link: Some(self.change_link()) });
         }
         let campaign = self.calendar.campaign_of(age.due(), now)?;

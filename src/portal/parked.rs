@@ -78,14 +78,13 @@ pub(super) async fn discard(portal: &Portal, visit: &Visit) -> Result<Outcome, R
     Ok(out.map_or(Outcome::Same, |out| Outcome::Dropped(out.held)))
 }
 
-/// The page to go to first, where a form waits for one who has just come to its Caf again.
+/// The page to go to first, where a form waits for one who is at its Caf again.
 pub(super) async fn waiting(
     portal: &Portal,
     visit: &Visit,
-    outcome: &Outcome,
+    session: &Session,
 ) -> Result<Option<LocalPath>, StoreError> {
-    let Outcome::Entered(entered) = outcome else { return Ok(None) };
-    let waits = look_at(portal, visit, &entered.session).await?.is_some();
+    let waits = look_at(portal, visit, session).await?.is_some();
     Ok(waits.then(|| LocalPath::parse(&format!("{}/declaration-en-attente", portal.site.prefix))).flatten())
 }
 

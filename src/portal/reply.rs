@@ -23,6 +23,8 @@ pub(super) enum Outcome {
     Entered(Entered),
     /// The session ended.
     Left,
+    /// A forgotten password was replaced; whoever was signed in in this browser no longer is.
+    Reset,
     /// A letter was asked for.
     Asked,
     /// A form that waited is dropped; the secret of another that still does.
@@ -48,7 +50,7 @@ impl Portal {
     ) -> Response<Full<Bytes>> {
         let (session, cookie) = match outcome {
             Outcome::Entered(entered) => (Some(&*entered.session), Some(self.cookie.set(&entered.token))),
-            Outcome::Left => (None, Some(self.cookie.clear())),
+            Outcome::Left | Outcome::Reset => (None, Some(self.cookie.clear())),
             Outcome::Dropped(held) => {
                 let cookie = self.parking_cookie;
                 let cookie = held.as_ref().map_or_else(|| cookie.clear(), |held| cookie.set(held));

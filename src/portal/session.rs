@@ -4,8 +4,12 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 
-use super::{Portal, Visit};
+use super::{Portal, Refusal, Visit, parked};
 
-pub(super) fn get(portal: &Portal, visit: &Visit) -> Response<Full<Bytes>> {
-    portal.json(&portal.state(visit.session.as_deref(), None))
+pub(super) async fn get(portal: &Portal, visit: &Visit) -> Result<Response<Full<Bytes>>, Refusal> {
+    let form = match visit.session.as_deref() {
+        Some(session) => parked::waiting(portal, visit, session).await?,
+        None => None,
+    };
+    Ok(portal.json(&portal.state(visit.session.as_deref(), form.as_ref())))
 }

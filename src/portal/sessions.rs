@@ -10,7 +10,7 @@ use super::pages::{SessionRow, SessionsPage};
 use super::reply::Outcome;
 use super::{BodyError, FieldFault, Page, Portal, Refusal, Rendering, Visit, french};
 use crate::domain::{StoreError, Timestamp};
-use crate::session::{Session, Sitting};
+use crate::session::{End, Session, Sitting};
 
 /// The word that ends all sessions but one's own.
 const OTHERS: &str = "autres";
@@ -56,16 +56,16 @@ pub(super) async fn close(portal: &Portal, visit: &Visit, mut fields: Fields) ->
     let malformed = BodyError::Field { name: "session", fault: FieldFault::Malformed };
     let sitting: Sitting = asked.trim().parse().map_err(|_| malformed)?;
     if sitting == own.sitting() {
-        portal.desk.sign_out(own).await.map_err(|error| portal.cause(error))?;
+        portal.desk.sign_out(own, End::Told).await.map_err(|error| portal.cause(error))?;
         return Ok(Outcome::Left);
     }
     // One that is gone already is what was wanted; one of somebody else's is not looked for.
-    portal.desk.sessions.end_sitting(own.stage().holder().account(), sitting).await?;
+    portal.desk.sessions.end_sitting(own.stage().holder().account(), sitting, End::Closed).await?;
     Ok(Outcome::Closed)
 }
 
 async fn end_others(portal: &Portal, own: &Session) -> Result<usize, StoreError> {
-    portal.desk.sessions.end_all(own.stage().holder().account(), Some(own.id())).await
+    portal.desk.sessions.end_all(own.stage().holder().account(), Some(own.id()), End::Closed).await
 }
 
 fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Session>) -> Page {
@@ -79,8 +79,7 @@ fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Sessio
         agent: session.agent().unwrap_or("Navigateur inconnu").to_owned(),
         caf: session.stage().caf().map(|code| portal.contact(code).name),
     };
-    let frame = portal.frame(Some(own.stage().holder().account().as_str()), None);
-    Page::Sessions(SessionsPage { frame, sessions: all.map(row).collect() })
+    Page::Sessions(SessionsPage { frame: portal.frame_of(own, None), sessions: all.map(row).collect() })
 }
 
 fn view(own: &Session, session: &Session) -> SessionView {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
-use super::{Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
+use super::moves::Moves;
+use super::{End, Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
 use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
-use crate::telemetry::audit::{self, Entry};
 
 /// How long sessions live, and how many an account may have.
 #[derive(Debug, Clone)]
@@ -29,13 +29,13 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    record: Record,
+    pub(super) record: Record,
     last_action_ms: AtomicI64,
     unwritten: AtomicBool,
 }
 
 impl Session {
-    fn new(id: SessionId, record: Record, last_action: Timestamp) -> Self {
+    pub(super) fn new(id: SessionId, record: Record, last_action: Timestamp) -> Self {
         let last_action_ms = AtomicI64::new(last_action.as_millisecond());
         Self { id, record, last_action_ms, unwritten: AtomicBool::new(false) }
     }
@@ -63,6 +63,11 @@ impl Session {
     /// What the browser it was opened in calls itself, in two words.
     pub fn agent(&self) -> Option<&str> {
         self.record.agent.as_deref()
+    }
+
+    /// The instant at which it ends whatever its user does.
+    pub(super) fn latest_end(&self) -> Timestamp {
+        self.record.ends_at
     }
 
     /// Its public name.
@@ -123,13 +128,15 @@ pub struct Sessions {
     clock: Clock,
     policy: Policy,
     unwritten: std::sync::Mutex<Vec<Arc<Session>>>,
-    /// Those whose end was noted.
-    expired: Cache<SessionId, ()>,
+    /// Those whose end the audit log was told of.
+    ended: Cache<SessionId, ()>,
+    ending: std::sync::Mutex<()>,
+    pub(super) moves: Moves,
     woken: Notify,
 }
 
 /// Ended sessions remembered, so that each end is noted once.
-const EXPIRED: usize = 10_000;
+const ENDED: usize = 10_000;
 
 impl Sessions {
     /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest.
@@ -141,8 +148,10 @@ impl Sessions {
         policy: Policy,
     ) -> Self {
         let unwritten = std::sync::Mutex::new(Vec::new());
-        let expired = Cache::new(EXPIRED);
-        Self { store, accounts, cache, clock, policy, unwritten, expired, woken: Notify::new() }
+        let ended = Cache::new(ENDED);
+        let ending = std::sync::Mutex::default();
+        let (moves, woken) = (Moves::default(), Notify::new());
+        Self { store, accounts, cache, clock, policy, unwritten, ended, ending, moves, woken }
     }
 
     /// How long sessions live.
@@ -154,27 +163,12 @@ impl Sessions {
     pub async fn open(&self, stage: Stage, from: Whence<'_>) -> Result<(Token, Arc<Session>), SessionError> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.policy.absolute_timeout).unwrap_or(Timestamp::MAX);
-        let (place, agent) = (from.place.to_owned(), from.agent.map(str::to_owned));
+        let (place, agent) = (from.address.to_owned(), from.agent.map(str::to_owned));
         let sitting = Sitting::new(ends_at)?;
         let record = Record { stage, signed_in_at: now, ends_at, place, agent, sitting };
         let (token, session) = self.create(record).await?;
         self.end_oldest(&session).await?;
         Ok((token, session))
-    }
-
-    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
-    ///
-    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
-    /// between the two steps asks the user to sign in again rather than leave two doors open.
-    pub async fn advance(
-        &self,
-        session: &Session,
-        stage: Stage,
-    ) -> Result<(Token, Arc<Session>), SessionError> {
-        if !self.end(session).await? {
-            return Err(SessionError::Gone);
-        }
-        self.create(Record { stage, ..session.record.clone() }).await
     }
 
     /// The session of a token. A cached one that looks expired is asked of the store again, since another
@@ -206,10 +200,7 @@ impl Sessions {
         let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) || !self.is_rightful(&session).await? {
             self.cache.forget(id);
-            if self.expired.get(id).is_none() {
-                self.expired.insert(*id, ());
-                self.note_end(session.stage(), "expired");
-            }
+            self.note_end(&session, End::Outdated);
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
@@ -234,27 +225,11 @@ impl Sessions {
         }
     }
 
-    /// Ends a session; `false` when it was gone already.
-    pub async fn end(&self, session: &Session) -> Result<bool, StoreError> {
-        let removed = self.store.remove(&session.id, session.stage().holder().account()).await;
-        self.cache.forget(&session.id);
+    /// Takes a session away, without a word.
+    pub(super) async fn remove(&self, id: &SessionId, account: &Identifiant) -> Result<bool, StoreError> {
+        let removed = self.store.remove(id, account).await;
+        self.cache.forget(id);
         removed
-    }
-
-    /// Ends every session of an account but `except`; how many there were.
-    pub async fn end_all(
-        &self,
-        account: &Identifiant,
-        except: Option<&SessionId>,
-    ) -> Result<usize, StoreError> {
-        let mut ended = 0;
-        for id in self.store.ids_of_account(account).await? {
-            if Some(&id) != except {
-                ended += usize::from(self.store.remove(&id, account).await?);
-                self.cache.forget(&id);
-            }
-        }
-        Ok(ended)
     }
 
     /// The live sessions of an account, the oldest first.
@@ -303,7 +278,7 @@ impl Sessions {
         }
     }
 
-    async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
+    pub(super) async fn create(&self, record: Record) -> Result<(Token, Arc<Session>), SessionError> {
         let token = Token::random()?;
         let id = token.id();
         let now = self.clock.now();
@@ -312,26 +287,6 @@ impl Sessions {
         let session = Arc::new(Session::new(id, record, now));
         self.cache.insert(&session, stamp);
         Ok((token, session))
-    }
-
-    /// Ends the oldest sessions beyond those that an account may have. Only once the latest is there: of
-    /// many that are opened at once, the last to look sees all.
-    async fn end_oldest(&self, latest: &Session) -> Result<(), StoreError> {
-        let live = self.of_account(latest.stage().holder().account()).await?;
-        let surplus = live.len().saturating_sub(self.policy.max_per_account.max(1));
-        for oldest in live.iter().filter(|session| session.id != latest.id).take(surplus) {
-            self.end(oldest).await?;
-            self.note_end(oldest.stage(), "too-many");
-        }
-        Ok(())
-    }
-
-    /// For the audit log: a session ended by no action of its user.
-    fn note_end(&self, stage: &Stage, reason: &'static str) {
-        let who = Some(stage.holder().account().to_string());
-        let (caf, reason) = (stage.caf(), Some(reason));
-        let entry = Entry { what: "session-end", outcome: "ok", reason, who, caf, ..Entry::default() };
-        audit::log().note(self.clock.now(), entry);
     }
 
     /// Whether its account is active, with the password that opened it.
@@ -350,6 +305,22 @@ impl Sessions {
 
     pub(super) fn store(&self) -> &dyn SessionStore {
         &*self.store
+    }
+
+    pub(super) fn cache(&self) -> &SessionCache {
+        &self.cache
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the end of a session is heard of for the first time.
+    pub(super) fn is_first_heard(&self, id: &SessionId) -> bool {
+        let _one_at_a_time = self.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_new = self.ended.get(id).is_none();
+        self.ended.insert(*id, ());
+        is_new
     }
 
     /// A live session as the store has it now; the cache is for those who come with their token.

@@ -3,7 +3,9 @@
 mod agent;
 mod cache;
 mod cookie;
+mod ending;
 mod life;
+mod moves;
 mod register;
 mod sitting;
 mod stage;
@@ -17,6 +19,7 @@ pub use crate::domain::Token;
 pub use agent::short as short_agent;
 pub use cache::SessionCache;
 pub use cookie::{PLAIN_NAME, SECURE_NAME, SessionCookie, Shown};
+pub use ending::End;
 pub use life::{Found, Policy, Session, SessionError, Sessions};
 pub use register::SittingsPage;
 pub use sitting::{InvalidSitting, Sitting};
@@ -47,6 +50,8 @@ pub struct Record {
 #[derive(Debug, Clone, Copy)]
 pub struct Whence<'a> {
     /// The client's address.
+    pub address: &'a str,
+    /// The same as limits know it: the /64 of an IPv6 one.
     pub place: &'a str,
     /// What the browser calls itself, in two words.
     pub agent: Option<&'a str>,

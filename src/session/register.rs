@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::{Session, Sessions, Sitting};
+use super::{End, Session, Sessions, Sitting};
 use crate::domain::{Identifiant, StoreError};
 
 /// Some live sittings, in the order in which people signed in.
@@ -65,9 +65,14 @@ impl Sessions {
     }
 
     /// Ends a sitting of an account's own; whether it was alive.
-    pub async fn end_sitting(&self, account: &Identifiant, sitting: Sitting) -> Result<bool, StoreError> {
+    pub async fn end_sitting(
+        &self,
+        account: &Identifiant,
+        sitting: Sitting,
+        why: End,
+    ) -> Result<bool, StoreError> {
         let own = self.of_account(account).await?;
         let Some(session) = own.iter().find(|session| session.sitting() == sitting) else { return Ok(false) };
-        self.end(session).await
+        self.end(session, why).await
     }
 }

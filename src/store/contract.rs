@@ -49,6 +49,7 @@ macro_rules! contract {
             a_parked_form_is_taken_once
             a_key_is_added_by_one_of_many
             only_the_latest_keys_are_kept
+            what_is_drained_stays_so_until_it_is_put_back
             a_sweep_leaves_the_living
             an_errand_is_claimed_by_one_of_many
             errands_are_claimed_when_due_the_oldest_first

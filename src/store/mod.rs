@@ -17,6 +17,7 @@ use async_trait::async_trait;
 
 use crate::account::{AccountStore, RecoveryStore};
 use crate::domain::{StoreError, Timestamp};
+use crate::drains::DrainStore;
 use crate::entry::SigningKeyStore;
 use crate::establishment::EstablishmentStore;
 use crate::limits::Counters;
@@ -33,6 +34,7 @@ pub trait Store:
     + Counters
     + Outbox
     + ParkingStore
+    + DrainStore
     + SigningKeyStore
     + Upkeep
 {
@@ -46,6 +48,7 @@ impl<S> Store for S where
         + Counters
         + Outbox
         + ParkingStore
+        + DrainStore
         + SigningKeyStore
         + Upkeep
 {

@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::audit;
 use crate::domain::CafCode;
 
 /// Upper bounds of the durations' buckets, in microseconds.
@@ -206,6 +207,13 @@ pub fn text(store_reachable: bool, backends: Backends) -> Result<String, fmt::Er
     let reachable: Gauge = Gauge::default();
     reachable.set(i64::from(store_reachable));
     registry.register("store_reachable", "1 while the store is in reach, else 0", reachable);
+    if let Some(figures) = audit::log().figures() {
+        let (lost, failing) = (Counter::<u64>::default(), Gauge::<i64>::default());
+        lost.inc_by(figures.lost);
+        failing.set(figures.is_failing.into());
+        registry.register("audit_lines_lost", "Lines of the audit log that were lost", lost);
+        registry.register("audit_failing", "1 while the audit log cannot be written, else 0", failing);
+    }
     let version: Family<[(&'static str, &'static str); 1], Gauge> = Family::default();
     version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
     registry.register("build", "1, with the program's version", version);

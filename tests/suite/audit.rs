@@ -14,13 +14,13 @@ use crate::on_each_store;
 
 const NEW: &str = "Bruyere-violette-27";
 
-struct Audited {
-    world: World,
-    path: PathBuf,
+pub struct Audited {
+    pub world: World,
+    pub path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-fn audited(kind: Kind, more: impl FnOnce(&mut crate::harness::gateway::Settings)) -> Audited {
+pub fn audited(kind: Kind, more: impl FnOnce(&mut crate::harness::gateway::Settings)) -> Audited {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let world = World::with(kind, |settings| {
@@ -31,13 +31,13 @@ fn audited(kind: Kind, more: impl FnOnce(&mut crate::harness::gateway::Settings)
 }
 
 impl Audited {
-    fn lines(&self) -> Vec<Value> {
+    pub fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.path).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Waits for a line that is so.
-    fn has(&self, what: &str, outcome: &str, reason: Option<&str>, who: Option<&str>) -> Value {
+    pub fn has(&self, what: &str, outcome: &str, reason: Option<&str>, who: Option<&str>) -> Value {
         let mut found = None;
         eventually(&format!("{what} {outcome} {reason:?} {who:?}"), || {
             let fits = |line: &Value| {
@@ -53,7 +53,7 @@ impl Audited {
     }
 }
 
-fn verify(files: &[&Path]) -> (i32, String) {
+pub fn verify(files: &[&Path]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
     let output = command.args(["audit", "verify"]).args(files).output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -113,7 +113,7 @@ on_each_store! {
         audited.has("establishment", "refused", Some("etablissement-inconnu"), Some(UNKNOWN_SIRET));
         audited.has("establishment", "ok", None, Some(UNKNOWN_SIRET));
         assert_eq!(audited.has("account-suspend", "ok", None, Some(TWO_CAFS))["by"], "la gestionnaire du 92");
-        audited.has("session-end", "ok", Some("expired"), Some(ONE_CAF));
+        audited.has("session-end", "ok", Some("idle-timeout"), Some(ONE_CAF));
         let text = fs::read_to_string(&audited.path).unwrap();
         for secret in [PASSWORD, NEW, "Secret", "argon2", "12345678", second.session().unwrap_or("-none-")] {
             assert!(!text.contains(secret), "{secret} in {text}");
@@ -206,12 +206,12 @@ fn one_cafs_lines_are_taken_out_and_two_programs_do_not_share_a_file() {
         client.post("/portail/caf").json(&json!({"caf": caf})).send();
     }
     let export = Command::new(env!("CARGO_BIN_EXE_octroi"))
-        .args(["audit", "export", "--caf", "751"])
+        .args(["audit", "export", "--json", "--caf", "751"])
         .arg(&audited.path)
         .output()
         .unwrap();
     let text = String::from_utf8(export.stdout).unwrap();
-    assert_eq!(text.lines().count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 4, "the choice and what the Caf knows, twice: {text}");
     assert!(text.lines().all(|line| line.contains("\"caf\":\"751\"")), "{text}");
 
     let config = audited.world.gateway.folder().join("second.toml");

@@ -67,7 +67,7 @@ impl Guarded {
 }
 
 /// `octroi admin-token … --append FILE`: the token.
-fn token(file: &std::path::Path, args: &[&str]) -> String {
+pub fn token(file: &std::path::Path, args: &[&str]) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_octroi"))
         .arg("admin-token")
         .args(args)

@@ -182,7 +182,9 @@ fn many_requests_share_a_connection_and_none_blocks_another() {
 #[test]
 fn a_client_that_goes_away_ends_its_stream_and_no_other() {
     let backend = Modern::start(None);
-    let world = south(&backend, |_| ());
+    let world = south(&backend, |settings| {
+        settings.set("server", "workers", "1");
+    });
     let (live, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&live), Arc::clone(&ended));
     backend.script(move |request| {
@@ -282,4 +284,24 @@ fn a_large_body_goes_both_ways_whole() {
     let body: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
     let sent = client.request("POST", "/f").body("application/octet-stream", &body).send();
     assert!(sent.status == 200 && sent.body == body, "{} {}", sent.status, sent.body.len());
+}
+
+#[test]
+fn a_backend_that_takes_no_connection_holds_nobody_up_for_the_others() {
+    let (_full, address) = crate::parked::full_backend();
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[address]).caf_line("protocol = \"http2\"");
+        settings.set("server", "workers", "1").caf_line("connect_timeout = \"300ms\"");
+    });
+    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let person = world.signed_in(SOUTH);
+    let began = tokio::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            let mut client = world.gateway.known(&person);
+            scope.spawn(move || assert_eq!(client.get("/").program().send().status, 504));
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(3), "one after the other: {:?}", began.elapsed());
 }

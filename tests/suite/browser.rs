@@ -9,27 +9,45 @@ const NEW: &str = "Nouveau-2027";
 
 #[test]
 fn the_walk_with_javascript() {
-    walk(true);
+    walk(true, once_in);
 }
 
 #[test]
 fn the_walk_without_javascript() {
-    walk(false);
+    walk(false, once_in);
 }
 
-fn walk(javascript: bool) {
+#[test]
+fn the_walk_past_hindrances_with_javascript() {
+    walk(true, past_hindrances);
+}
+
+#[test]
+fn the_walk_past_hindrances_without_javascript() {
+    walk(false, past_hindrances);
+}
+
+fn walk(javascript: bool, steps: impl AsyncFnOnce(&mut World, &Browser)) {
     let mut world = World::new(Kind::Embedded);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let browser = Browser::start(javascript).await;
-        signing_in(&world, &browser).await;
-        a_provisional_password(&browser).await;
-        several_cafs(&world, &browser).await;
-        an_unknown_siret(&browser).await;
-        an_old_password(&mut world, &browser).await;
-        a_forgotten_password(&world, &browser).await;
+        steps(&mut world, &browser).await;
         browser.close().await;
     });
+}
+
+async fn once_in(world: &mut World, browser: &Browser) {
+    signing_in(world, browser).await;
+    several_cafs(world, browser).await;
+    a_forgotten_password(world, browser).await;
+}
+
+async fn past_hindrances(world: &mut World, browser: &Browser) {
+    go(world, browser, "/portail/connexion").await;
+    a_provisional_password(browser).await;
+    an_unknown_siret(browser).await;
+    an_old_password(world, browser).await;
 }
 
 async fn sign_in(browser: &Browser, identifiant: &str, password: &str) {

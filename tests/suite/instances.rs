@@ -13,6 +13,7 @@ use crate::harness::client::Client;
 use crate::harness::gateway::Settings;
 use crate::harness::world::{Kind, SIRET, World, account};
 use crate::harness::{eventually, free_port};
+use crate::on_each_store;
 
 const SOUTH: &str = "sud@esat.example";
 
@@ -352,6 +353,7 @@ fn an_operator_drains_a_caf_and_undoes_it() {
     let refused = client.get("/").program().send();
     assert_eq!(refused.problem(), (503, "caf-indisponible".to_owned()));
     assert_eq!((refused.json()["caf"]["code"].as_str(), south.counts()), (Some("131"), vec![0, 0]));
+    assert!(refused.text().contains("Rien n’a été transmis"), "{}", refused.text());
     assert_eq!(south.world.admitted().get("/").program().send().status, 200, "other Cafs do not notice");
     assert_eq!(gateway.cli(&["caf", "undrain", "131"]).0, 0);
     assert_eq!(client.get("/").program().send().status, 200);
@@ -387,6 +389,32 @@ fn an_operator_drains_a_caf_and_undoes_it() {
     }
     assert_eq!(gateway.admin().post("/v1/cafs/xyz/drain").send().status, 404);
     assert_eq!(gateway.admin().post("/v1/cafs/131/drain?instances=x").send().status, 400);
+}
+
+on_each_store! {
+    fn an_order_outlives_its_gateway(kind: Kind) {
+        let mut world = World::new(kind);
+        assert_eq!(world.gateway.cli(&["caf", "drain", "921"]).0, 0);
+        world.gateway.kill();
+        world.restart();
+        let mut client = world.admitted();
+        assert_eq!(client.get("/").program().send().problem(), (503, "caf-indisponible".to_owned()));
+        assert_eq!(world.gateway.cli(&["caf", "undrain", "921"]).0, 0);
+        assert_eq!(client.get("/").program().send().status, 200);
+    }
+}
+
+#[test]
+fn replicas_keep_to_the_same_orders() {
+    let world = World::new(Kind::Redis);
+    let replica = world.replica();
+    let mut there = replica.known(&world.admitted());
+    assert_eq!(world.gateway.cli(&["caf", "drain", "921"]).0, 0);
+    eventually("the replica follows", || there.get("/").program().send().status == 503);
+    assert_eq!(replica.cli(&["caf", "undrain", "921"]).0, 0);
+    assert_eq!(there.get("/").program().send().status, 200);
+    let mut here = world.gateway.known(&there);
+    eventually("the first one follows", || here.get("/").program().send().status == 200);
 }
 
 #[test]

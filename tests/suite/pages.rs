@@ -2,10 +2,11 @@
 //! practices), nothing to scroll sideways at 320 CSS pixels (WCAG 1.4.10: 1,280 at a zoom of 400 %), titles that
 //! differ, and the pictures under `tests/screenshots`.
 //!
-//! Pictures are for people to look at. Fonts differ between machines, so neither their pixels nor their heights
-//! are compared: what is, is each page's outline, a list of its headings, fields, buttons and links in the order
-//! they are read. `OCTROI_TEST_PICTURES=DIR` writes the pictures anew into `DIR` and the outlines in their place;
-//! the pictures are then to be reduced to 16 colours, and looked at, before they take the place of the old ones.
+//! Pictures (those of the warning are taken by `warning_seen`) are for people to look at. Fonts differ between
+//! machines, so neither their pixels nor their heights are compared: what is, is each page's outline, a list of its
+//! headings, fields, buttons and links in the order they are read. `OCTROI_TEST_PICTURES=DIR` writes the pictures
+//! anew into `DIR` and the outlines in their place; the pictures are then to be reduced to 16 colours, and looked
+//! at, before they take the place of the old ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -206,6 +207,12 @@ fn the_pages_of_one_who_is_in() {
             walk.browser.press("Valider").await;
             walk.open("/portail/connexion").await;
             walk.look("accueil").await;
+            let _elsewhere = walk.world.signed_in(TWO_CAFS);
+            walk.browser.find("a[href$=\"/sessions\"]").await.click().await.unwrap();
+            walk.browser.reads("Fermer toutes les autres sessions").await;
+            walk.look("sessions").await;
+            walk.browser.press("Fermer cette session").await;
+            walk.browser.reads("Aucune autre session").await;
             walk.open("/portail/quitter").await;
             walk.look("quitter-caf").await;
             walk.sign_out().await;

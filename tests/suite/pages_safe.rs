@@ -16,8 +16,15 @@ fn every_page_says_what_a_browser_may_do_with_it() {
     let (anonymous, inside) = (world.gateway.client(), world.admitted());
     let pages =
         ["/connexion", "/mot-de-passe", "/mot-de-passe/oubli", "/mot-de-passe/reinitialisation?jeton=a"];
-    let own =
-        ["/connexion", "/mot-de-passe", "/caf", "/etablissement", "/quitter", "/declaration-en-attente"];
+    let own = [
+        "/connexion",
+        "/mot-de-passe",
+        "/caf",
+        "/etablissement",
+        "/quitter",
+        "/sessions",
+        "/declaration-en-attente",
+    ];
     let mut seen = 0;
     for (mut client, paths) in [(anonymous, pages.as_slice()), (inside, own.as_slice())] {
         for path in paths.iter().chain(&["/nulle-part"]) {
@@ -45,7 +52,7 @@ fn every_page_says_what_a_browser_may_do_with_it() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 13);
 }
 
 #[test]
@@ -138,6 +145,13 @@ fn a_backends_pages_are_kept_by_no_browser_but_what_they_load_may_be() {
 fn a_theme_is_laid_over_the_pages() {
     let folder = tempfile::tempdir().unwrap();
     let (logo, notice) = (folder.path().join("logo.svg"), folder.path().join("notice.txt"));
+    let (introduction, help) = (folder.path().join("introduction.txt"), folder.path().join("help.txt"));
+    std::fs::write(
+        &introduction,
+        "\u{feff}Campagne 2027.\r\n\r\n<script>alert(1)</script> & déclarations\r\n",
+    )
+    .unwrap();
+    std::fs::write(&help, "Du lundi au vendredi, de 9 h à 16 h.\n").unwrap();
     std::fs::write(&logo, "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
     std::fs::write(&notice, "Loi n° 88-19 & <b>maison</b>.\n\nCodes personnels.\n").unwrap();
     let world = World::with(Kind::Embedded, |settings: &mut Settings| {
@@ -147,6 +161,8 @@ fn a_theme_is_laid_over_the_pages() {
             .set("portal.theme", "contact", r#""aide@caf.example""#)
             .set("portal.theme", "help_url", r#""https://aide.example/esat""#)
             .set("portal.theme", "logo", &format!("{:?}", logo.display().to_string()))
+            .set("portal.theme", "introduction_file", &format!("{:?}", introduction.display().to_string()))
+            .set("portal.theme", "help_file", &format!("{:?}", help.display().to_string()))
             .set("portal.theme", "notice_file", &format!("{:?}", notice.display().to_string()));
     });
     let mut client = world.gateway.client();
@@ -154,6 +170,8 @@ fn a_theme_is_laid_over_the_pages() {
     for part in [
         "<title>Connexion – Portail &#60;des&#62; Caf</title>",
         "<li>Loi n° 88-19 &#38; &#60;b&#62;maison&#60;/b&#62;.</li>",
+        "<p>Campagne 2027.</p>\n\n<p>&#60;script&#62;alert(1)&#60;/script&#62; &#38; déclarations</p>",
+        "<p>Du lundi au vendredi, de 9 h à 16 h.</p>",
         "href=\"mailto:aide@caf.example\"",
         "href=\"https://aide.example/esat\"",
         "<img class=\"logo\" src=\"/portail/logo?v=",
@@ -179,6 +197,8 @@ fn a_colour_that_could_not_be_read_is_refused_with_its_contrast() {
         ("color = \"blue\"", "portal.theme.color: found \"blue\", expected a colour such as"),
         ("focus = \"#ffcc00\"", "portal.theme.focus: found \"#ffcc00\", whose contrast is 1.3:1"),
         ("logo = \"/does/not/exist\"", "portal.theme.logo: found \"/does/not/exist\", which cannot be read"),
+        ("help_file = \"/dev/null\"", "portal.theme.help_file: found \"/dev/null\", which is"),
+        ("introduction_file = \"/does/not/exist\"", "portal.theme.introduction_file: found"),
         ("help_url = \"javascript:alert(1)\"", "portal.theme.help_url: found"),
         ("colour = \"#000000\"", "did you mean color?"),
     ] {

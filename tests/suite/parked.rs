@@ -58,6 +58,8 @@ on_each_store! {
         assert_eq!(world.caf921.count(), 0, "nothing is sent of itself");
         let state = back_at(&mut client, "921").json();
         assert_eq!(state["suite"], WAITING, "{state}");
+        let state = client.get("/portail/session").send().json();
+        assert_eq!((&state["etat"], &state["suite"]), (&json!("admis"), &json!(WAITING)), "{state}");
         let told = waiting(&mut client);
         assert_eq!((&told["chemin"], &told["sans_mot_de_passe"]), (&json!(TARGET), &json!(true)), "{told}");
         assert_eq!(told["champs"], json!([

@@ -29,7 +29,7 @@ const KEY: &str = include_str!("../../src/config/testdata/tls.key");
 
 pub struct Secured {
     pub world: World,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 pub fn secured() -> Secured {
@@ -49,7 +49,8 @@ pub fn secured_with(change: impl FnOnce(&mut Settings)) -> Secured {
     Secured { world, folder }
 }
 
-fn write(folder: &Path, certificate: &str, key: &str) {
+/// Puts another certificate in the place of the one in use.
+pub fn write(folder: &Path, certificate: &str, key: &str) {
     fs::write(folder.join("tls.key"), key).unwrap();
     fs::write(folder.join("tls.crt"), certificate).unwrap();
 }

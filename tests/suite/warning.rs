@@ -42,6 +42,17 @@ fn a_page_gets_the_script_and_loses_what_is_no_longer_true() {
     assert_eq!(world.caf921.last().one("accept-encoding"), "identity");
 }
 
+/// Many backends answer a form with the next page itself, on which a person then sits for long.
+#[test]
+fn a_page_that_answers_a_form_gets_it_too() {
+    let world = World::new(Kind::Embedded);
+    world.caf921.script(answer_with(HTML, PAGE));
+    let mut client = world.admitted();
+    let answer = client.post("/saisie").header("Sec-Fetch-Dest", "document").form(&[("a", "b")]).send();
+    assert_eq!((answer.status, answer.text()), (200, dressed(PAGE)));
+    assert_eq!(world.caf921.last().body, b"a=b");
+}
+
 #[test]
 fn a_request_that_is_no_navigation_is_left_as_it_is() {
     let world = World::new(Kind::Embedded);

@@ -20,6 +20,7 @@ mod view;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -30,6 +31,7 @@ use self::tls::Secured;
 use super::sticky::Mark;
 use crate::config::{self, Config, Protocol};
 use crate::domain::{CafCode, Clock, Timestamp};
+use crate::drains::DrainStore;
 
 pub(super) use self::dial::{Socket, Version};
 pub use self::orders::OrderError;
@@ -42,6 +44,8 @@ pub use self::view::{CafView, InstanceState, InstanceView, LastError};
 pub struct Fleet {
     /// Sorted by code.
     teams: Vec<Arc<Team>>,
+    /// Orders that were given here: what was read before one of them is older than it.
+    orders: AtomicU64,
 }
 
 /// The instances of one Caf. Nobody chooses among those of two.
@@ -82,6 +86,10 @@ pub(super) struct Member {
     last_error: Mutex<Option<(Timestamp, String)>>,
 }
 
+/// How often files and orders are looked at. Contents of files are compared, not times: some deployments change a link
+/// several folders above.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Fleet {
     /// All that the configuration names. `clock` is for what operators read.
     pub fn new(config: &Config, clock: &Clock) -> Result<Arc<Self>, TlsError> {
@@ -96,17 +104,18 @@ impl Fleet {
         let teams = cafs.iter().map(|caf| Team::new(caf, backend, clock).map(Arc::new));
         let mut teams = teams.collect::<Result<Vec<_>, _>>()?;
         teams.sort_by_key(|team| team.caf);
-        Ok(Arc::new(Self { teams }))
+        Ok(Arc::new(Self { teams, orders: AtomicU64::new(0) }))
     }
 
     /// The backends of no Caf.
     #[cfg(test)]
     pub(crate) fn empty() -> Arc<Self> {
-        Arc::new(Self { teams: Vec::new() })
+        Arc::new(Self { teams: Vec::new(), orders: AtomicU64::new(0) })
     }
 
-    /// Checks the instances that are to be, and re-reads certificates, for as long as the program runs.
-    pub async fn watch(self: Arc<Self>) {
+    /// Checks the instances that are to be, follows operators' orders, and re-reads certificates, for as long as the
+    /// program runs.
+    pub async fn watch(self: Arc<Self>, orders: Arc<dyn DrainStore>) {
         for team in &self.teams {
             if let Some(check) = &team.check {
                 for member in &team.members {
@@ -115,13 +124,22 @@ impl Fleet {
             }
         }
         loop {
-            tokio::time::sleep(tls::LOOK).await;
+            tokio::time::sleep(LOOK).await;
+            // A store out of reach is told of by those who need it: the last orders stay.
+            let _ = self.follow(orders.as_ref()).await;
             for team in &self.teams {
                 if let Some(tls) = &team.tls {
-                    tls.look_again(team.caf);
+                    tls.look_again();
                 }
             }
         }
+    }
+
+    /// Reads the certificates towards the backends again; by Caf, whether they had changed. What cannot be used changes
+    /// nothing.
+    pub fn renew(&self) -> Vec<(CafCode, Result<bool, TlsError>)> {
+        let secured = self.teams.iter().filter_map(|team| Some((team.caf, team.tls.as_ref()?)));
+        secured.map(|(caf, tls)| (caf, tls.renew())).collect()
     }
 
     pub(super) fn teams(&self) -> &[Arc<Team>] {

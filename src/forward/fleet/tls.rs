@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
@@ -32,10 +31,6 @@ pub struct TlsError {
     path: PathBuf,
     why: String,
 }
-
-/// How often the files are compared with what was read. Contents are compared, not times: some deployments change a
-/// link several folders above.
-pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The versions of HTTP that an instance may choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,17 +94,21 @@ impl Secured {
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await
     }
 
-    /// Reads the files again. What cannot be used is logged once, and what was in use stays.
-    pub(super) fn look_again(&self, caf: CafCode) {
-        let failure = match read(&self.files, self.protocol) {
-            Ok(new) if new.read == self.current.load().read => None,
-            Ok(new) => {
-                self.current.store(Arc::new(new));
-                tracing::info!(%caf, "new certificates towards its backend in use");
-                None
-            }
-            Err((path, why)) => Some(TlsError { caf: self.caf, path, why }.to_string()),
-        };
+    /// Reads the files again; whether they had changed. What cannot be used changes nothing.
+    pub(super) fn renew(&self) -> Result<bool, TlsError> {
+        let caf = self.caf;
+        let new = read(&self.files, self.protocol).map_err(|(path, why)| TlsError { caf, path, why })?;
+        let changed = new.read != self.current.load().read;
+        if changed {
+            self.current.store(Arc::new(new));
+            tracing::info!(%caf, "new certificates towards its backend in use");
+        }
+        Ok(changed)
+    }
+
+    /// Reads the files again. What cannot be used is logged once.
+    pub(super) fn look_again(&self) {
+        let (caf, failure) = (self.caf, self.renew().err().map(|error| error.to_string()));
         let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = failure.as_ref().filter(|_| *last != failure) {
             tracing::error!(%caf, %error, "certificates towards its backend cannot be used; the last ones stay");

@@ -105,14 +105,18 @@ impl Injector {
 }
 
 /// Whether a browser asks for something that it will show as a page, whole. Fetch Metadata decides where it is
-/// told: a fragment that a script asks for may accept HTML too.
+/// told: a fragment that a script asks for may accept HTML too. What a form is answered is a page only where they
+/// say so.
 fn may_become_a_page<B>(request: &Request<B>) -> bool {
-    if request.method() != Method::GET || request.headers().contains_key(RANGE) {
+    let is_get = request.method() == Method::GET;
+    if !is_get && request.method() != Method::POST || request.headers().contains_key(RANGE) {
         return false;
     }
     match request.headers().get(FETCH_DEST).map(HeaderValue::as_bytes) {
         Some(dest) => matches!(dest, b"document" | b"iframe" | b"frame"),
-        None => request.headers().get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes())),
+        None => {
+            is_get && request.headers().get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes()))
+        }
     }
 }
 

@@ -306,4 +306,6 @@ fn only_a_navigation_may_become_a_page() {
     for method in [Method::POST, Method::HEAD] {
         assert!(!may_become_a_page(&request(method, &[HTML])));
     }
+    let form = |dest| may_become_a_page(&request(Method::POST, &[HTML, ("sec-fetch-dest", dest)]));
+    assert!(form("document") && form("iframe") && !form("empty"));
 }

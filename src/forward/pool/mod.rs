@@ -115,10 +115,10 @@ where
         let instance = Rc::clone(&self.0);
         let is_shared = instance.member.prefers_http2.load(Ordering::Relaxed) && offer == Offer::All;
         let limit = instance.team.rule.times.connect;
-        // Where a connection is shared, one is opened at a time: those that come meanwhile share it, and none of them
-        // waits for one failure after another.
-        let turn = timeout(limit, instance.shared.turn());
-        let _turn = if is_shared { Some(turn.await.map_err(|_| Reason::ConnectTimeout)?) } else { None };
+        // Where a connection is shared, one is opened at a time: those that come meanwhile share it, and wait no longer
+        // than if they had opened one themselves.
+        let turn = async { if is_shared { Some(instance.shared.turn().await) } else { None } };
+        let _turn = timeout(limit, turn).await.map_err(|_| Reason::ConnectTimeout)?;
         if let Some(stream) = instance.shared.stream().filter(|_| is_shared) {
             return Ok(Lease { seat: self, link: Link::Shared(stream) });
         }

@@ -44,9 +44,7 @@ impl From<Cause> for Problem {
             Cause::Credentials => Self::wrong_credentials(),
             Cause::Locked { retry_after } => Self::locked(retry_after),
             Cause::Rules { broken, min_length } => rules(&broken, min_length),
-            Cause::DeadToken => Self::bad_request(
-                "Ce lien ne sert plus : il a déjà servi, ou plus de 15 minutes ont passé. Demandez-en un nouveau.",
-            ),
+            Cause::DeadToken => Self::dead_link(),
             Cause::NotGranted(caf) => Self::not_granted(caf),
             Cause::Unknown { caf, tries_left } => Self::unknown_establishment(&caf, tries_left),
             Cause::Barred { caf, retry_after } => Self::barred(&caf, retry_after),
@@ -113,7 +111,10 @@ impl Problem {
             _ if error.fault() == forward::Fault::Client => {
                 Self::bad_request("Le corps ou les en-têtes de la requête ne peuvent pas être lus.")
             }
-            _ => Self::caf_unavailable(error.status(), config.caf(error.caf())),
+            reason => {
+                let may_be_sent = !reason.is_before_sending();
+                Self::caf_unavailable(error.status(), config.caf(error.caf()), may_be_sent)
+            }
         }
     }
 }

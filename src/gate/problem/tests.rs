@@ -25,7 +25,7 @@ fn problems() -> Vec<(&'static str, u16, Problem)> {
     let broken = vec![PasswordRule::Length, PasswordRule::Digit];
     let field = BodyError::Field { name: "caf", fault: FieldFault::Malformed };
     let unreachable = || StoreError::Unreachable("redis://:secret@10.0.0.1".to_owned());
-    let gateway = |status| Problem::caf_unavailable(status, Some(&paris));
+    let gateway = |status| Problem::caf_unavailable(status, Some(&paris), true);
     vec![
         ("session-absente", 401, because(Cause::NoSession)),
         ("session-expiree", 401, because(Cause::Gone)),

@@ -28,7 +28,7 @@ impl Problem {
     pub fn session_expired_form_kept(left: Duration) -> Self {
         let time = french::wait(left);
         let detail = format!(
-            "Elle a duré trop longtemps sans action. Ce que vous venez de valider n’a pas été transmis, mais n’est pas perdu : \
+            "Elle a duré trop longtemps sans action. Ce que vous venez de valider n’a pas été transmis, mais n’est pas perdu\u{a0}: \
              c’est gardé {time}. Connectez-vous avec le même compte, à la même Caf : vous pourrez le vérifier, puis l’envoyer."
         );
         Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
@@ -38,9 +38,10 @@ impl Problem {
     /// A form that is to be sent, and is no longer there.
     pub fn nothing_parked() -> Self {
         Self::bad_request(
-            "Cette saisie n’attend plus : elle a déjà été envoyée ou abandonnée, ou plus de 30 minutes ont passé. Vérifiez \
-             dans la téléprocédure si elle a été reçue avant de la refaire.",
+            "Elle a déjà été envoyée ou abandonnée, ou plus de 30 minutes ont passé. Vérifiez dans la téléprocédure si elle a \
+             été reçue avant de la refaire.",
         )
+        .titled("Cette saisie n’attend plus")
     }
 
     /// The password must be changed before anything else.
@@ -95,6 +96,18 @@ impl Problem {
         Self::new("requete-invalide", StatusCode::BAD_REQUEST, title, detail)
     }
 
+    /// The same, under a title that says more.
+    fn titled(mut self, title: &str) -> Self {
+        title.clone_into(&mut self.0.title);
+        self
+    }
+
+    /// The link of a letter, which opens nothing any more.
+    pub fn dead_link() -> Self {
+        Self::bad_request("Il a déjà servi, ou plus de 15 minutes ont passé. Demandez-en un nouveau.")
+            .titled("Ce lien ne sert plus")
+    }
+
     /// The target is longer than any that is served.
     pub fn target_too_long() -> Self {
         let title = "Cette adresse est trop longue";
@@ -128,24 +141,29 @@ impl Problem {
 
     /// Another method than those `allowed`.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let detail = format!("Cette adresse ne répond qu’à : {allowed}.");
+        let detail = format!("Cette adresse ne répond qu’à\u{a0}: {allowed}.");
         let title = "Cette demande n’est pas possible ici";
         let mut problem = Self::new("methode-refusee", StatusCode::METHOD_NOT_ALLOWED, title, detail);
         problem.0.allow = Some(allowed);
         problem
     }
 
-    /// A Caf's backend failed (502), is not there (503) or is late (504).
-    pub fn caf_unavailable(status: StatusCode, caf: Option<&config::Caf>) -> Self {
+    /// A Caf's backend failed (502), is not there (503) or is late (504). `may_be_sent` is whether the request may have
+    /// reached it all the same.
+    pub fn caf_unavailable(status: StatusCode, caf: Option<&config::Caf>, may_be_sent: bool) -> Self {
         let name = caf.map_or("de la Caf", |caf| caf.name.as_str());
         let what = if status == StatusCode::GATEWAY_TIMEOUT {
             "met trop de temps à répondre"
         } else {
             "ne répond pas"
         };
-        let sent = "Si vous étiez en train d’envoyer une déclaration, vérifiez qu’elle est bien arrivée avant de \
-                    l’envoyer à nouveau.";
-        let ask = caf.map_or_else(String::new, |caf| format!(" Si cela dure : {}.", caf.contact));
+        let sent = if may_be_sent {
+            "Si vous étiez en train d’envoyer une déclaration, vérifiez qu’elle est bien arrivée avant de \
+             l’envoyer à nouveau."
+        } else {
+            "Rien n’a été transmis\u{a0}: si vous étiez en train d’envoyer une déclaration, elle est à envoyer à nouveau."
+        };
+        let ask = caf.map_or_else(String::new, |caf| format!(" Si cela dure\u{a0}: {}.", caf.contact));
         let detail = format!("Le service {name} {what}. Réessayez dans quelques minutes. {sent}{ask}");
         Self::new("caf-indisponible", status, "Votre Caf est momentanément injoignable", detail)
             .with("caf", caf.map(|caf| named(caf.code, &caf.name)))
@@ -233,7 +251,7 @@ impl Problem {
     /// A Caf that is not one's own.
     pub(super) fn not_granted(caf: CafCode) -> Self {
         let detail = format!(
-            "Votre habilitation ne vous permet pas de déclarer à la Caf {caf}. Choisissez une Caf de la liste ; s’il en \
+            "Votre habilitation ne vous permet pas de déclarer à la Caf {caf}. Choisissez une Caf de la liste\u{a0}; s’il en \
              manque une, adressez-vous au gestionnaire des habilitations de votre Caf."
         );
         Self::new("caf-non-habilitee", StatusCode::FORBIDDEN, "Cette Caf n’est pas parmi les vôtres", detail)
@@ -300,6 +318,6 @@ fn ask(caf: &CafContact) -> String {
     if caf.contact.is_empty() {
         String::new()
     } else {
-        format!(" Adressez-vous à cette Caf : {}.", caf.contact)
+        format!(" Adressez-vous à cette Caf\u{a0}: {}.", caf.contact)
     }
 }

@@ -74,6 +74,14 @@ impl Frame {
         if self.is_wrong(field) { format!("{field}-aide {field}-erreur") } else { format!("{field}-aide") }
     }
 
+    /// What is wrong with the field, said beside it.
+    pub(super) fn field_error(&self) -> String {
+        match &self.complaint {
+            Some(complaint) if !complaint.points.is_empty() => complaint.points.join(" "),
+            _ => self.error().to_owned(),
+        }
+    }
+
     pub(super) fn error(&self) -> &str {
         self.complaint.as_ref().map_or("", |complaint| complaint.title.as_str())
     }

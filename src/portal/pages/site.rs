@@ -38,6 +38,10 @@ pub struct Site {
     pub help_url: Option<String>,
     /// What stands before the form to sign in.
     pub notice: Vec<String>,
+    /// What the home page says first.
+    pub introduction: Vec<String>,
+    /// Where help is to be found, on every page.
+    pub help: Vec<String>,
     /// How long a session lives without action, in seconds: the warning tells it.
     pub idle_s: u64,
 }
@@ -58,6 +62,8 @@ impl Site {
             contact: theme.contact.clone(),
             help_url: theme.help_url.clone(),
             notice: theme.notice.clone().unwrap_or_else(built_in),
+            introduction: theme.introduction.clone(),
+            help: theme.help.clone(),
             idle_s: idle.as_secs(),
         }
     }

@@ -5,7 +5,7 @@ var doc = document, own = 'script[src$="/session.js"]', tag = doc.currentScript 
 try { if (top !== self && top.document.querySelector(own)) return; } catch (e) {}
 if (!tag || self.octroi || self.origin === 'null') return;
 self.octroi = 1;
-var base = tag.src.slice(0, -11), caf = tag.getAttribute('data-caf'), idle = tag.getAttribute('data-inactivite'),
+var base = tag.src.slice(0, -11), caf = tag.dataset.caf, idle = tag.dataset.inactivite,
   key = 'octroi-session', mute = 'Le réseau ou le service ne répond pas. ',
   end = 0, warn = 0, due = 0, read = 0, who, busy, lost, shut, timer, view, focused, title;
 
@@ -75,7 +75,7 @@ function free() {
   close();
 }
 function expired(text) {
-  block('Votre session a expiré', text + span(idle) + 'sans action.');
+  block('Votre session a expiré', text + span(idle) + 'sans action, ou a été fermée ailleurs.');
 }
 function told(s, asked, extend) {
   var now = Date.now();

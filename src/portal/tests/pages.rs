@@ -53,7 +53,7 @@ async fn a_wrong_password_shows_the_form_again_with_what_was_typed() {
     contains(
         &page.text,
         &[
-            "<title>Erreur : Identifiant ou mot de passe incorrect – Connexion",
+            "<title>Erreur&nbsp;: Identifiant ou mot de passe incorrect – Connexion",
             "role=\"alert\"",
             "aria-invalid=\"true\"",
             "aria-describedby=\"mot_de_passe-aide mot_de_passe-erreur\"",
@@ -91,11 +91,11 @@ async fn a_walk_by_forms_is_a_chain_of_303() {
     let page = world.form("GET", "/portail/connexion", "").await;
     contains(&page.text, &["Votre session est ouverte", "Caf de Paris", "href=\"/\">Continuer", "Quitter"]);
     let page = world.form("GET", "/portail/quitter", "").await;
-    contains(&page.text, &["Quitter Caf de Paris ?", "method=\"post\" action=\"/portail/quitter\""]);
+    contains(&page.text, &["Quitter Caf de Paris&nbsp;?", "method=\"post\" action=\"/portail/quitter\""]);
     let answer = world.form("POST", "/portail/quitter", "").await;
     assert_eq!(answer.header("location"), "/portail/caf");
     let page = world.form("GET", "/portail/quitter", "").await;
-    contains(&page.text, &["Quitter le service ?"]);
+    contains(&page.text, &["Quitter le service&nbsp;?"]);
     let answer = world.form("POST", "/portail/quitter", "").await;
     assert_eq!((answer.status, answer.header("location")), (303, "/portail/connexion"));
     let page = world.form("POST", "/portail/quitter", "").await;
@@ -161,15 +161,23 @@ async fn in_november_one_is_told_of_a_password_that_ends_within_the_campaign() {
         &page.text,
         &["Changé à partir du 29 novembre 2026", "jusqu’à la fin de la campagne, le 28 février 2027"],
     );
-    world.clock.set("2026-11-30T23:59:59+01:00".parse().expect("an instant"));
-    let state = world.sign_in("une@esat.example").await;
-    assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
-    assert_eq!(state["suite"], "/", "it bars nobody's way");
+    let at = |instant: &str| world.clock.set(instant.parse().expect("an instant"));
+    for (instant, suite) in [
+        ("2026-11-28T23:59:59+01:00", "/"),
+        ("2026-11-29T00:00:00+01:00", "/portail/connexion"),
+        ("2026-11-30T23:59:59+01:00", "/portail/connexion"),
+    ] {
+        at(instant);
+        let state = world.sign_in("une@esat.example").await;
+        assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
+        assert_eq!(state["suite"], suite, "{instant}: it is told on the way in once a change is of use");
+    }
     let page = world.form("GET", "/portail/connexion", "").await;
     contains(&page.text, &told);
     contains(&page.text, &["Changé dès maintenant"]);
-    world.clock.set("2026-12-01T00:00:00+01:00".parse().expect("an instant"));
+    at("2026-12-01T00:00:00+01:00");
     let state = world.sign_in("une@esat.example").await;
+    assert_eq!(state["suite"], "/");
     assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true);
     let page = world.form("GET", "/portail/connexion", "").await;
     assert!(!page.text.contains("pendant la campagne"), "it is told in November");

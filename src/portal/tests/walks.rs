@@ -172,7 +172,7 @@ async fn signing_in_again_ends_the_former_session() {
     world.sign_in("une@esat.example").await;
     let former = world.session().await.0.expect("a session");
     world.sign_in("deux@esat.example").await;
-    assert!(!world.desk.sessions.end(&former).await.expect("a store"));
+    assert!(!world.desk.sessions.end(&former, crate::session::End::Told).await.expect("a store"));
     assert_eq!(world.session().await.0.map(|now| now.stage().name()), Some("caf_a_choisir"));
 }
 

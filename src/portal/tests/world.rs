@@ -159,10 +159,13 @@ impl World {
         let (session, shown_dead) = self.session().await;
         let rendering = Rendering::of(request.headers());
         let visit = Visit {
+            navigates: false,
+            clicked_twice: false,
             session,
             shown_dead,
             parked: None,
             agent: None,
+            address: "192.0.2.1".to_owned(),
             place: "192.0.2.1".to_owned(),
             request: "id".to_owned(),
             rendering,

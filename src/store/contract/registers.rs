@@ -1,4 +1,4 @@
-//! What lasts: accounts, establishments, signing keys.
+//! What lasts: accounts, establishments, signing keys, what is drained.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::{Tested, account, at};
 use crate::account::{Account, AccountStore, Added, Status};
 use crate::domain::{CafCode, IdentifiantCommunication, Siret};
+use crate::drains::Drained;
 use crate::entry::{SigningKeyStore, StoredKey};
 use crate::establishment::{Establishment, EstablishmentStore};
 
@@ -202,4 +203,21 @@ fn known(caf: &str, siret: Option<Siret>, communication: Option<&str>, nom: &str
 
 fn key(id: &str) -> StoredKey {
     StoredKey { id: id.to_owned(), created_at: at(0), pkcs8: "c2VjcmV0".to_owned() }
+}
+
+/// What is out of service is so for whoever asks, once, until it is put back.
+pub(in crate::store) async fn what_is_drained_stays_so_until_it_is_put_back(store: Tested) {
+    let whole = Drained { caf: "921".parse().expect("a code"), instance: None };
+    let one = Drained { instance: Some("http://[::1]:8080".to_owned()), ..whole.clone() };
+    assert_eq!(store.drained().await.expect("read"), []);
+    for order in [&one, &whole, &one] {
+        store.set_drained(order, true).await.expect("kept");
+    }
+    let mut drained = store.drained().await.expect("read");
+    drained.sort();
+    assert_eq!(drained, [whole.clone(), one.clone()]);
+    for _ in 0..2 {
+        store.set_drained(&whole, false).await.expect("kept");
+    }
+    assert_eq!(store.drained().await.expect("read"), [one]);
 }

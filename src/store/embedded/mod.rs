@@ -9,6 +9,7 @@
 
 mod accounts;
 mod counters;
+mod drains;
 mod establishments;
 mod keys;
 mod outbox;
@@ -152,6 +153,7 @@ fn make_tables(database: &Database) -> Result<(), Failure> {
     establishments::make_table(&transaction)?;
     sessions::make_tables(&transaction)?;
     counters::make_table(&transaction)?;
+    drains::make_table(&transaction)?;
     keys::make_table(&transaction)?;
     outbox::make_table(&transaction)?;
     parking::make_table(&transaction)?;

@@ -68,6 +68,11 @@ impl Layout {
         format!("{}:parked:{}", self.prefix, id.to_text())
     }
 
+    /// What operators have taken out of service.
+    pub(super) fn drained(&self) -> String {
+        format!("{}:drained", self.prefix)
+    }
+
     pub(super) fn signing_keys(&self) -> String {
         format!("{}:signing-keys", self.prefix)
     }

@@ -24,6 +24,7 @@
 
 mod accounts;
 mod counters;
+mod drains;
 mod establishments;
 mod fault;
 mod keys;

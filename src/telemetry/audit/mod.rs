@@ -4,32 +4,36 @@
 //! A line's `hash` is the SHA-256 of the line up to it; its `prev` is the hash of the line before, through
 //! restarts and rotated files. The first line of all has 64 zeros.
 
+mod beside;
 mod chain;
 mod file;
+mod scribe;
 mod verify;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::domain::{CafCode, Timestamp};
+use crate::domain::{CafCode, Clock, Timestamp};
 
 pub use file::OpenError;
 pub use verify::{Broken, Verified, of_caf, verify};
 
 use file::Writer;
+use scribe::{Message, Scribe, State};
 
 /// What was decided.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Entry {
     /// Which decision: `sign-in`, `password-change`, `account-suspend` …
     pub what: &'static str,
-    /// How it fell: `ok`, `refused` or `error`.
+    /// How it fell: `ok`, `refused`, `locked`, `barred` or `error`.
     pub outcome: &'static str,
     /// The problem's code, where one was answered; or why a session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +53,7 @@ pub struct Entry {
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// Numbers that belong to it.
+    /// Numbers and words of the gateway's own that belong to it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub detail: Map<String, Value>,
 }
@@ -74,23 +78,22 @@ pub struct Audit(Option<Arc<Log>>);
 
 #[derive(Debug)]
 struct Log {
-    sender: mpsc::Sender<Message>,
+    sender: SyncSender<Message>,
     on_failure: OnFailure,
     state: Arc<State>,
 }
 
-/// What the writer tells those who log.
-#[derive(Debug, Default)]
-struct State {
-    is_failing: AtomicBool,
-    lost: AtomicU64,
-}
-
-struct Message {
-    at: Timestamp,
-    /// None to try whether writing works again.
-    entry: Option<Entry>,
-    done: Option<oneshot::Sender<Result<(), Unaudited>>>,
+/// How the log does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Whether it cannot be written now.
+    pub is_failing: bool,
+    /// Whether decisions are refused meanwhile.
+    pub refuses: bool,
+    /// Lines that were lost since the program began.
+    pub lost: u64,
+    /// How many of them the log itself does not tell of yet.
+    pub untold: u64,
 }
 
 /// Lines that may wait to be written.
@@ -113,113 +116,107 @@ pub fn log() -> &'static Audit {
 
 impl Audit {
     /// Writes to a file, by a thread of its own; beyond `max_size` bytes a new one is begun.
-    pub fn to_file(path: PathBuf, max_size: u64, on_failure: OnFailure) -> Result<Self, OpenError> {
+    pub fn to_file(
+        path: PathBuf,
+        max_size: u64,
+        on_failure: OnFailure,
+        clock: &Clock,
+    ) -> Result<Self, OpenError> {
         let writer = Writer::open(path, max_size)?;
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, messages) = mpsc::sync_channel(WAITING);
         let state = Arc::new(State::default());
-        let told = Arc::clone(&state);
+        let (told, clock) = (Arc::clone(&state), clock.clone());
+        let scribe = Scribe { writer, messages, state: told, clock, owed: Vec::new() };
         std::thread::Builder::new()
             .name("octroi-audit".to_owned())
-            .spawn(move || write_for_ever(writer, receiver, &told))
+            .spawn(move || scribe.work())
             .map_err(OpenError::Thread)?;
         Ok(Self(Some(Arc::new(Log { sender, on_failure, state }))))
     }
 
-    /// Whether decisions may be taken now: not while they could not be written down, where that matters.
+    /// Whether decisions may be taken now: not while they could not be written down, where that matters. The disk is
+    /// asked each time: the first decision on a full one is not taken either.
     pub async fn check(&self, at: Timestamp) -> Result<(), Unaudited> {
         match &self.0 {
-            Some(log) if log.on_failure == OnFailure::Refuse && log.is_failing() => {
-                log.write(Message { at, entry: None, done: None }).await
-            }
+            Some(log) if log.on_failure == OnFailure::Refuse => log.write(at, Vec::new(), false).await,
             _ => Ok(()),
         }
     }
 
-    /// Writes a decision down: on the disk once this returns, where that matters.
-    pub async fn record(&self, at: Timestamp, entry: Entry) -> Result<(), Unaudited> {
-        let Some(log) = &self.0 else { return Ok(()) };
-        let message = Message { at, entry: Some(entry), done: None };
-        if log.on_failure == OnFailure::Refuse {
-            return log.write(message).await;
+    /// Writes down a decision that is not carried out yet, or can be taken back: on the disk once this returns,
+    /// where that matters.
+    pub async fn record(&self, at: Timestamp, entries: Vec<Entry>) -> Result<(), Unaudited> {
+        match &self.0 {
+            Some(log) if log.on_failure == OnFailure::Refuse => log.write(at, entries, false).await,
+            Some(log) => {
+                log.hand_over(at, entries);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        if log.sender.try_send(message).is_err() {
-            log.state.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
-    /// Writes a decision down that nothing depends on any more.
+    /// Writes down what is done and cannot be taken back. Where that matters it waits for the disk; a line that
+    /// cannot be written now is kept until it can.
+    pub async fn settle(&self, at: Timestamp, entries: Vec<Entry>) {
+        match &self.0 {
+            Some(log) if log.on_failure == OnFailure::Refuse => {
+                let written = log.write(at, entries, true).await;
+                if written.is_err() {
+                    tracing::error!("something was done whose line in the audit log has to wait");
+                }
+            }
+            Some(log) => log.hand_over(at, entries),
+            None => {}
+        }
+    }
+
+    /// Writes a decision down that nobody waits for.
     pub fn note(&self, at: Timestamp, entry: Entry) {
-        if let Some(log) = &self.0
-            && log.sender.try_send(Message { at, entry: Some(entry), done: None }).is_err()
-        {
-            log.state.lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(log) = &self.0 {
+            log.hand_over(at, vec![entry]);
         }
     }
 
-    /// Whether decisions are refused since they cannot be written down.
-    pub fn is_refusing(&self) -> bool {
-        self.0.as_ref().is_some_and(|log| log.on_failure == OnFailure::Refuse && log.is_failing())
+    /// How the log does; none where none is kept.
+    pub fn figures(&self) -> Option<Figures> {
+        let log = self.0.as_ref()?;
+        let (lost, told) = (log.state.lost.load(Ordering::Relaxed), log.state.told.load(Ordering::Relaxed));
+        let is_failing = log.state.is_failing.load(Ordering::Acquire);
+        let refuses = log.on_failure == OnFailure::Refuse && is_failing;
+        Some(Figures { is_failing, refuses, lost, untold: lost.saturating_sub(told) })
+    }
+
+    /// Waits until all that was handed over is on the disk.
+    pub async fn flush(&self, at: Timestamp) -> Result<(), Unaudited> {
+        match &self.0 {
+            Some(log) => log.write(at, Vec::new(), false).await,
+            None => Ok(()),
+        }
     }
 }
 
 impl Log {
-    fn is_failing(&self) -> bool {
-        self.state.is_failing.load(Ordering::Acquire)
-    }
-
-    async fn write(&self, message: Message) -> Result<(), Unaudited> {
+    async fn write(&self, at: Timestamp, entries: Vec<Entry>, is_owed: bool) -> Result<(), Unaudited> {
         let (done, written) = oneshot::channel();
-        let message = Message { done: Some(done), ..message };
-        let written = async {
-            self.sender.send(message).await.map_err(|_| Unaudited)?;
-            written.await.map_err(|_| Unaudited)?
-        };
-        tokio::time::timeout(PATIENCE, written).await.map_err(|_| Unaudited)?
+        let lines = entries.len();
+        let message = Message { at, entries, is_owed, done: Some(done) };
+        if self.sender.try_send(message).is_err() {
+            self.state.lose(if is_owed { lines } else { 0 });
+            return Err(Unaudited);
+        }
+        let written = tokio::time::timeout(PATIENCE, written).await.map_err(|_| Unaudited)?;
+        written.map_err(|_| Unaudited)?
     }
-}
 
-/// Most lines that one write takes: those who wait share one `fdatasync`.
-const BATCH: usize = 256;
-
-fn write_for_ever(mut writer: Writer, mut messages: mpsc::Receiver<Message>, state: &State) {
-    let mut batch = Vec::new();
-    while let Some(first) = messages.blocking_recv() {
-        batch.push(first);
-        while batch.len() < BATCH
-            && let Ok(next) = messages.try_recv()
-        {
-            batch.push(next);
-        }
-        let written = write(&mut writer, &batch, state);
-        let failed = written.is_err();
-        let was_failing = state.is_failing.swap(failed, Ordering::AcqRel);
-        match &written {
-            Err(error) if !was_failing => tracing::error!(%error, "the audit log cannot be written"),
-            Ok(()) if was_failing => tracing::warn!("the audit log is written again"),
-            _ => {}
-        }
-        for message in batch.drain(..) {
-            match (message.done, message.entry) {
-                (Some(done), _) => drop(done.send(written.as_ref().copied().map_err(|_| Unaudited))),
-                (None, Some(_)) if failed => drop(state.lost.fetch_add(1, Ordering::Relaxed)),
-                _ => {}
-            }
+    /// Lines that nobody waits for: kept for later where none may be missing.
+    fn hand_over(&self, at: Timestamp, entries: Vec<Entry>) {
+        let lines = entries.len();
+        let is_owed = self.on_failure == OnFailure::Refuse;
+        if self.sender.try_send(Message { at, entries, is_owed, done: None }).is_err() {
+            self.state.lose(lines);
         }
     }
-}
-
-fn write(writer: &mut Writer, batch: &[Message], state: &State) -> std::io::Result<()> {
-    let at = batch.first().map_or(Timestamp::UNIX_EPOCH, |message| message.at);
-    let lost = state.lost.load(Ordering::Relaxed);
-    let resumed = (state.is_failing.load(Ordering::Acquire) || lost > 0).then(|| {
-        let detail = Map::from_iter([("lost".to_owned(), Value::from(lost))]);
-        (at, Entry { what: "audit-resumed", outcome: "ok", detail, ..Entry::default() })
-    });
-    let entries = batch.iter().filter_map(|message| Some((message.at, message.entry.clone()?)));
-    writer.write(resumed.into_iter().chain(entries))?;
-    state.lost.fetch_sub(lost, Ordering::Relaxed);
-    Ok(())
 }
 
 #[cfg(test)]

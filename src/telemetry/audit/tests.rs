@@ -12,9 +12,9 @@ fn entry(who: &str) -> Entry {
 }
 
 fn write(writer: &mut Writer, from: i64, count: i64) {
-    writer
-        .write((from..from + count).map(|n| (at(n), entry(&format!("n{n}@esat.example")))))
-        .expect("written");
+    let named = |n| (at(n), entry(&format!("n{n}@esat.example")));
+    let entries: Vec<_> = (from..from + count).map(named).collect();
+    writer.write(entries.iter().map(|(at, entry)| (*at, entry))).expect("written");
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -24,7 +24,11 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn check(text: &str) -> Result<Verified, Broken> {
-    verify(text.as_bytes(), None)
+    verify(text.as_bytes(), None).map(|verified| verified.expect("a line"))
+}
+
+fn log(path: PathBuf, on_failure: OnFailure) -> Audit {
+    Audit::to_file(path, 1 << 20, on_failure, &Clock::frozen_at(at(0))).expect("opened")
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn a_chain_holds_and_tells_the_first_line_that_does_not() {
     assert!(told(&joined(&[lines[0], lines[1], lines[1]])).starts_with("line 3: it is out of its place"));
     assert!(told(&text[..text.len() - 10]).starts_with("line 5: it is not a line"));
     assert!(told("bonjour\n").starts_with("line 1"));
-    assert_eq!(told(""), "it holds no line");
+    assert!(verify(&b""[..], None).expect("whole").is_none(), "nothing is written yet");
     // A line that was made up, its hash right, does not follow.
     let mut forged = Vec::new();
     let link = chain::Link { seq: 2, hash: "f".repeat(64) };
@@ -69,7 +73,7 @@ fn it_goes_on_through_restarts_rotation_and_moves() {
     for name in ["audit.jsonl.000000000006", "moved-by-logrotate", "audit.jsonl.000000000008", "audit.jsonl"]
     {
         let text = fs::read_to_string(folder.path().join(name)).expect(name);
-        before = Some(verify(text.as_bytes(), before.as_ref()).expect(name));
+        before = verify(text.as_bytes(), before.as_ref()).expect(name);
     }
     assert_eq!(before.expect("verified").last, 9);
     // Where the present file is gone, the chain goes on from the last one that was rotated.
@@ -107,23 +111,83 @@ fn what_was_altered_is_not_continued_and_two_do_not_write_one_file() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_or_goes_on_as_configured() {
-    let full = || PathBuf::from("/dev/full");
-    let strict = Audit::to_file(full(), 1 << 20, OnFailure::Refuse).expect("opened");
-    strict.check(at(0)).await.expect("not known to fail yet");
-    strict.record(at(0), entry("a@esat.example")).await.expect_err("full");
-    strict.check(at(1)).await.expect_err("known to fail");
-    assert!(strict.is_refusing());
-    let easy = Audit::to_file(full(), 1 << 20, OnFailure::Continue).expect("opened");
-    easy.record(at(0), entry("a@esat.example")).await.expect("goes on");
+    let strict = log("/dev/full".into(), OnFailure::Refuse);
+    strict.check(at(0)).await.expect_err("full from the first decision on");
+    strict.record(at(0), vec![entry("a@esat.example")]).await.expect_err("full");
+    assert!(strict.figures().is_some_and(|figures| figures.refuses && figures.lost == 0));
+    strict.settle(at(0), vec![entry("a@esat.example")]).await;
+    strict.note(at(0), entry("a@esat.example"));
+    strict.flush(at(0)).await.expect_err("full");
+    assert_eq!(strict.figures().map(|figures| figures.lost), Some(0), "kept for later");
+    let easy = log("/dev/full".into(), OnFailure::Continue);
     easy.check(at(1)).await.expect("goes on");
-    assert!(!easy.is_refusing());
+    easy.record(at(0), vec![entry("a@esat.example")]).await.expect("goes on");
+    easy.settle(at(0), vec![entry("a@esat.example")]).await;
+    easy.flush(at(1)).await.expect_err("full");
+    let figures = easy.figures().expect("figures");
+    assert_eq!((figures.is_failing, figures.refuses, figures.lost, figures.untold), (true, false, 2, 2));
 }
 
 #[tokio::test]
 async fn a_hundred_at_once_are_a_hundred_lines() {
     let (_folder, path) = folder();
-    let audit = Audit::to_file(path.clone(), 1 << 20, OnFailure::Refuse).expect("opened");
-    let writes = (0..100).map(|n| audit.record(at(n), entry("a@esat.example")));
+    let audit = log(path.clone(), OnFailure::Refuse);
+    let writes = (0..100).map(|n| audit.record(at(n), vec![entry("a@esat.example")]));
     futures_util::future::join_all(writes).await.into_iter().collect::<Result<Vec<_>, _>>().expect("written");
-    assert_eq!(check(&fs::read_to_string(&path).expect("a text")).expect("whole").lines, 100);
+    let whole = check(&fs::read_to_string(&path).expect("a text")).expect("whole");
+    assert_eq!(whole.lines, 101, "and that the chain begins");
+}
+
+#[test]
+fn what_another_program_cut_is_gone_on_with_and_never_filled_with_zeros() {
+    let (folder, path) = folder();
+    let mut writer = Writer::open(path.clone(), 1 << 20).expect("opened");
+    writer.ready().expect("room");
+    write(&mut writer, 0, 2);
+    let copy = folder.path().join("audit.jsonl.1");
+    fs::copy(&path, &copy).expect("copied");
+    fs::OpenOptions::new().write(true).open(&path).expect("opened").set_len(0).expect("cut");
+    writer.ready().expect("room");
+    write(&mut writer, 2, 2);
+    let text = fs::read(&path).expect("a text");
+    assert!(!text.contains(&0));
+    let first = check(&fs::read_to_string(&copy).expect("a text")).expect("whole");
+    let second = verify(&text[..], Some(&first)).expect("whole").expect("lines");
+    assert_eq!((second.first, second.last), (3, 4));
+    // A file that is put in its place is not mixed with what is written now.
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, "bonjour\n").expect("written");
+    write(&mut writer, 4, 1);
+    let third = verify(&fs::read(&path).expect("a text")[..], Some(&second)).expect("whole");
+    assert_eq!(third.map(|third| third.lines), Some(1));
+    assert_eq!(
+        fs::read_to_string(folder.path().join("audit.jsonl.000000000004")).expect("kept"),
+        "bonjour\n"
+    );
+}
+
+#[test]
+fn the_chain_is_found_wherever_rotation_put_it() {
+    for name in ["audit.jsonl.1", "audit.jsonl-20261215", "audit-20261215.jsonl", "audit.jsonl.1.gz"] {
+        let (folder, path) = folder();
+        write(&mut Writer::open(path.clone(), 1 << 20).expect("opened"), 0, 3);
+        fs::write(folder.path().join("audit.yaml"), "another: file\n").expect("written");
+        let moved = folder.path().join(name);
+        if moved.extension().is_some_and(|extension| extension == "gz") {
+            let file = fs::File::create(&moved).expect("made");
+            let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            std::io::Write::write_all(&mut gz, &fs::read(&path).expect("a text")).expect("written");
+            gz.finish().expect("written");
+            fs::remove_file(&path).expect("removed");
+        } else {
+            fs::rename(&path, &moved).expect("moved");
+        }
+        let mut writer = Writer::open(path.clone(), 1 << 20).expect("opened");
+        assert_eq!(writer.begun(), None, "{name}");
+        write(&mut writer, 3, 1);
+        assert_eq!(check(&fs::read_to_string(&path).expect("a text")).expect("whole").first, 4, "{name}");
+    }
+    let (_folder, path) = folder();
+    assert_eq!(Writer::open(path.clone(), 1).expect("opened").begun(), Some(file::Begun::First));
+    assert_eq!(Writer::open(path, 1).expect("opened").begun(), Some(file::Begun::Anew));
 }

@@ -13,7 +13,8 @@ pub struct Verified {
     pub first: u64,
     /// Number of the last one.
     pub last: u64,
-    /// Whether the chain begins here; where not, lines were written before, which should be in other files.
+    /// Whether the chain begins here; where not, lines were written before, which should be in other files. Behind
+    /// another file it is a new chain.
     pub from_the_beginning: bool,
     /// The last line's hash, to be kept elsewhere: that nothing was cut off at the end, only it can tell.
     pub hash: Hash,
@@ -54,19 +55,20 @@ pub enum Broken {
         /// Why.
         why: std::io::Error,
     },
-    /// There is no line.
-    #[error("it holds no line")]
-    Empty,
 }
 
-/// Follows the chain through a text; `before` is where it had come to in the file before this one.
-pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Verified, Broken> {
+/// Follows the chain through a text; `before` is where it had come to in the file before this one. None where nothing
+/// is written there yet.
+pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Verified>, Broken> {
     let mut last = before.map(|before| Link { seq: before.last, hash: before.hash.clone() });
     let mut verified: Option<Verified> = None;
     for (line, read) in (1..).zip(text.lines()) {
         let text = read.map_err(|why| Broken::File { line, why })?;
         let read = Read::parse(&text).map_err(|why| Broken::Line { line, why })?;
-        follows(line, last.as_ref(), &read)?;
+        let begins_anew = verified.is_none() && read.link.seq == 1 && read.prev == origin();
+        if !begins_anew {
+            follows(line, last.as_ref(), &read)?;
+        }
         let told = verified.get_or_insert_with(|| Verified {
             lines: 0,
             first: read.link.seq,
@@ -79,7 +81,7 @@ pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Verified,
         told.hash.clone_from(&read.link.hash);
         last = Some(read.link);
     }
-    verified.ok_or(Broken::Empty)
+    Ok(verified)
 }
 
 fn follows(line: u64, last: Option<&Link>, read: &Read) -> Result<(), Broken> {

@@ -42,9 +42,9 @@ impl Browser {
         self.window.goto(url).await.unwrap();
     }
 
-    /// The element of a CSS selector; it must be there within 5 s.
+    /// The element of a CSS selector; it must be there within 10 s.
     pub async fn find(&self, css: &str) -> Element {
-        let wait = self.window.wait().at_most(Duration::from_secs(5));
+        let wait = self.window.wait().at_most(Duration::from_secs(10));
         match wait.for_element(Locator::Css(css)).await {
             Ok(element) => element,
             Err(error) => panic!("{css}: {error}: {}", self.text().await),
@@ -65,7 +65,7 @@ impl Browser {
             self.window.find(Locator::XPath(&xpath)).await.unwrap_or_else(|_| panic!("no button {label}"));
         button.click().await.unwrap();
         // The page is another one once its button is gone.
-        for _ in 0..250 {
+        for _ in 0..500 {
             if button.tag_name().await.is_err() {
                 return;
             }
@@ -81,7 +81,7 @@ impl Browser {
 
     /// Waits until the page says so.
     pub async fn reads(&self, words: &str) {
-        for _ in 0..250 {
+        for _ in 0..500 {
             // The page may be changing under our eyes.
             let body = self.window.find(Locator::Css("body")).await;
             let text = match body {

@@ -107,9 +107,14 @@ impl Gateway {
 
     /// Starts the embedded default, on free ports.
     pub fn demo() -> Self {
+        Self::demo_with(&[])
+    }
+
+    /// The same, with more of the environment.
+    pub fn demo_with(environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
         command.env("OCTROI_SERVER__LISTEN", "127.0.0.1:0").env("OCTROI_ADMIN__LISTEN", "127.0.0.1:0");
-        command.env("OCTROI_LOG__FORMAT", "json");
+        command.env("OCTROI_LOG__FORMAT", "json").envs(environment.iter().copied());
         Self::spawn(command, tempfile::tempdir().unwrap())
     }
 
@@ -205,8 +210,18 @@ impl Gateway {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status().unwrap();
+        self.signal("TERM");
+    }
+
+    /// Any signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Its configuration file.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("octroi.toml")
     }
 
     /// Waits for its end.

@@ -10,7 +10,9 @@ use super::server::Server;
 use super::{Redis, SECOND, until};
 use crate::account::{Account, AccountStore, Status};
 use crate::domain::{Clock, StoreError};
-use crate::session::{Found, Policy, Record, Session, SessionCache, SessionStore, Sessions, Token, Whence};
+use crate::session::{
+    End, Found, Policy, Record, Session, SessionCache, SessionStore, Sessions, Token, Whence,
+};
 use crate::store::Upkeep as _;
 use crate::store::contract::{account, at, new_id, record};
 
@@ -49,7 +51,11 @@ async fn add_owner(store: &Redis) {
 impl Replica {
     async fn open(&self) -> Token {
         let Record { stage, .. } = record("a@esat.example", 0, 43_200);
-        self.sessions.open(stage, Whence { place: "192.0.2.1", agent: None }).await.expect("opened").0
+        self.sessions
+            .open(stage, Whence { address: "192.0.2.1", place: "192.0.2.1", agent: None })
+            .await
+            .expect("opened")
+            .0
     }
 
     async fn live(&self, token: &Token) -> Option<Arc<Session>> {
@@ -102,7 +108,7 @@ async fn another_replicas_change_is_heard() {
     let token = here.open().await;
     let session = here.cached(&token).await;
     there.cached(&token).await;
-    assert!(there.sessions.end(&session).await.expect("ended"));
+    assert!(there.sessions.end(&session, End::Told).await.expect("ended"));
     let heard = until("the end is heard", || async { here.live(&token).await.is_none() }).await;
     assert!(heard < SECOND, "{heard:?}");
 }

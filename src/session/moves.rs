@@ -1,0 +1,199 @@
+//! Sessions that move on to another stage, and where they went a moment ago, so that the second of two clicks finds
+//! the first one's session.
+//!
+//! A click sends a form, a second click sends it again and makes the browser forget the first answer, cookie and
+//! all. The second form then shows a token that lives no more, and its session cannot be reached by anybody. For a
+//! few seconds, in this process alone, the token still tells where its session went: enough to give the same
+//! browser a new one, for the very step that it asks for twice (`gate` and `portal` decide which, and to whom).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::{Found, Record, Session, SessionError, SessionId, Sessions, Stage, Token, Whence};
+use crate::domain::StoreError;
+
+/// A second click comes within that time.
+const MOMENT: Duration = Duration::from_secs(10);
+/// A step under way is waited for that long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Steps of one session that are followed: as often as a hasty hand clicks.
+const CLICKS: usize = 5;
+/// Moves kept; one more is not remembered.
+const MOST: usize = 10_000;
+
+impl Sessions {
+    /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
+    ///
+    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
+    /// between the two steps asks the user to sign in again rather than leave two doors open. A client that goes
+    /// away in between, as the first of two clicks does, stops nothing.
+    pub async fn advance(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        self.step(session, stage, false).await
+    }
+
+    /// [`Sessions::advance`], which [`Sessions::successor`] tells of for a moment.
+    pub async fn advance_in_sight(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        self.step(session, stage, true).await
+    }
+
+    async fn step(
+        self: &Arc<Self>,
+        session: &Session,
+        stage: Stage,
+        in_sight: bool,
+    ) -> Result<(Token, Arc<Session>), SessionError> {
+        let (sessions, from, former) = (Arc::clone(self), *session.id(), session.record.clone());
+        let moved = tokio::spawn(async move {
+            let moving = in_sight.then(|| sessions.moves.begin(from)).flatten();
+            if !sessions.remove(&from, former.stage.holder().account()).await? {
+                return Err(SessionError::Gone);
+            }
+            let record = Record { stage, ..former };
+            let created = sessions.create(record.clone()).await;
+            if created.is_err() {
+                sessions.note_lost(from, record);
+            }
+            let (token, session) = created?;
+            if let Some(moving) = moving {
+                moving.ends_at(*session.id());
+            }
+            Ok((token, session))
+        });
+        moved.await.unwrap_or(Err(SessionError::Gone))
+    }
+
+    /// The live session that one went on as a moment ago, in this process, for the same browser at the same address.
+    pub async fn successor(
+        &self,
+        id: &SessionId,
+        from: Whence<'_>,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        let mut id = *id;
+        for _ in 0..CLICKS {
+            let Some(next) = self.moves.of(&id).await else { return Ok(None) };
+            if let Found::Live(session) = self.look_up(&next).await? {
+                let is_same = session.place() == from.address && session.agent() == from.agent;
+                return Ok(is_same.then_some(session));
+            }
+            id = next;
+        }
+        Ok(None)
+    }
+}
+
+/// The moves of the last seconds, by the name that each session had.
+#[derive(Debug)]
+pub(super) struct Moves {
+    kept_for: Duration,
+    moves: Mutex<HashMap<SessionId, Move>>,
+}
+
+#[derive(Debug)]
+struct Move {
+    began: Instant,
+    to: watch::Receiver<Option<SessionId>>,
+}
+
+/// A move under way; dropped without an end, it led nowhere.
+#[derive(Debug)]
+pub(super) struct Moving(watch::Sender<Option<SessionId>>);
+
+impl Default for Moves {
+    fn default() -> Self {
+        Self { kept_for: MOMENT, moves: Mutex::default() }
+    }
+}
+
+impl Moves {
+    /// A session begins to move; none where it did already.
+    pub(super) fn begin(&self, from: SessionId) -> Option<Moving> {
+        let began = Instant::now();
+        let mut moves = self.moves();
+        moves.retain(|_, known| known.began.elapsed() < self.kept_for);
+        if moves.len() >= MOST || moves.contains_key(&from) {
+            return None;
+        }
+        let (tell, to) = watch::channel(None);
+        moves.insert(from, Move { began, to });
+        Some(Moving(tell))
+    }
+
+    /// Where a session went, once it is there.
+    pub(super) async fn of(&self, from: &SessionId) -> Option<SessionId> {
+        let known = |known: &Move| (known.began.elapsed() < self.kept_for).then(|| known.to.clone());
+        let mut to = self.moves().get(from).and_then(known)?;
+        let told = timeout(PATIENCE, to.wait_for(Option::is_some)).await;
+        told.ok()?.ok().and_then(|to| *to)
+    }
+
+    fn moves(&self) -> MutexGuard<'_, HashMap<SessionId, Move>> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Moving {
+    pub(super) fn ends_at(self, to: SessionId) {
+        self.0.send_replace(Some(to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Token;
+
+    fn id() -> SessionId {
+        Token::random().expect("random bytes").id()
+    }
+
+    #[tokio::test]
+    async fn a_move_is_told_for_a_moment_and_to_the_end() {
+        let kept_for = Duration::from_millis(500);
+        let (moves, from, to) = (Moves { kept_for, ..Moves::default() }, id(), id());
+        assert_eq!(moves.of(&from).await, None);
+        let moving = moves.begin(from).expect("it moves");
+        assert!(moves.begin(from).is_none(), "one moves it");
+        let told = async {
+            tokio::task::yield_now().await;
+            moving.ends_at(to);
+        };
+        assert_eq!(tokio::join!(moves.of(&from), told).0, Some(to), "the end is waited for");
+        assert_eq!((moves.of(&from).await, moves.of(&to).await), (Some(to), None));
+        tokio::time::sleep(kept_for).await;
+        assert_eq!(moves.of(&from).await, None);
+        assert!(moves.begin(from).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_move_that_leads_nowhere_is_not_waited_for() {
+        let (moves, from, stuck) = (Moves::default(), id(), id());
+        drop(moves.begin(from));
+        let began = Instant::now();
+        assert_eq!(moves.of(&from).await, None);
+        assert!(began.elapsed() < PATIENCE);
+        let _moving = moves.begin(stuck);
+        assert_eq!(moves.of(&stuck).await, None);
+        assert!(began.elapsed() >= PATIENCE);
+    }
+
+    #[test]
+    fn what_is_remembered_has_an_end() {
+        let moves = Moves::default();
+        for _ in 0..MOST {
+            assert!(moves.begin(id()).is_some());
+        }
+        assert!(moves.begin(id()).is_none());
+    }
+}
