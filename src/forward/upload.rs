@@ -88,6 +88,15 @@ impl<B> Upload<B> {
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         self.progress.clone()
     }
+
+    /// Sends the body without waiting for a `100 Continue`.
+    pub(super) fn release(&mut self) {
+        if self.gate.take().is_some()
+            && let Some(progress) = &self.progress
+        {
+            progress.note(Stage::Flowing);
+        }
+    }
 }
 
 /// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is

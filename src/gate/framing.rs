@@ -66,10 +66,23 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Malformed> {
     if second.is_none() && host.is_some_and(is_host) { Ok(()) } else { Err(Malformed::Host) }
 }
 
-/// A registered name or an address, and perhaps a port; the characters of RFC 3986 section 3.2.2 that occur in either.
+/// A registered name or an address, and perhaps a port (RFC 3986 section 3.2), of the characters that occur in either.
+/// What is neither could not be said to a backend over HTTP/2.
 fn is_host(host: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte);
-    (1..=255).contains(&host.len()) && host.iter().all(allowed)
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let place = |end: u8| host.iter().position(|byte| *byte == end);
+    let (is_right, port) = if host.starts_with(b"[") {
+        let (address, port) = host.split_at(place(b']').unwrap_or_default());
+        let address = address.get(1..).unwrap_or_default();
+        let is_address = !address.is_empty() && address.iter().all(|byte| *byte == b':' || is_name(byte));
+        (is_address, port.strip_prefix(b"]").unwrap_or_default())
+    } else {
+        let (name, port) = host.split_at(place(b':').unwrap_or(host.len()));
+        (!name.is_empty() && name.iter().all(is_name), port)
+    };
+    let is_port =
+        port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit));
+    is_right && is_port && host.len() <= 255
 }
 
 #[cfg(test)]
@@ -96,6 +109,13 @@ mod tests {
             ("/", vec!["a b"]),
             ("/", vec!["a/b"]),
             ("/", vec!["user@a"]),
+            ("/", vec!["a:b"]),
+            ("/", vec!["a:1:2"]),
+            ("/", vec![":80"]),
+            ("/", vec!["["]),
+            ("/", vec!["[::1"]),
+            ("/", vec!["[]"]),
+            ("/", vec!["[::1]80"]),
             ("http://a/", vec!["b"]),
         ] {
             assert_eq!(get(uri, &hosts), Err(Malformed::Host), "{uri} {hosts:?}");

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST};
@@ -43,8 +44,8 @@ pub(super) struct Shared<B> {
 /// A connection, closed when dropped.
 struct Connection<B> {
     sender: SendRequest<Upload<B>>,
-    /// Most requests at once that the instance takes, as it said last.
-    allowed: Rc<Cell<usize>>,
+    /// Most requests at once that the instance takes, as it said last: it may change its mind, and nothing tells.
+    allowed: Box<dyn Fn() -> usize>,
     streams: Cell<usize>,
     idle_since: Cell<Instant>,
     task: JoinHandle<()>,
@@ -103,8 +104,10 @@ where
             .keep_alive_timeout(rule.times.connect)
             .handshake(Wire::new(socket));
         let (sender, connection) = handshake.await.map_err(Reason::Broken)?;
-        let allowed = Rc::new(Cell::new(connection.current_max_send_streams()));
-        let task = tokio::task::spawn_local(drive(connection, Rc::clone(&allowed)));
+        let link = Rc::new(RefCell::new(Some(Box::pin(connection))));
+        let task = tokio::task::spawn_local(drive(Rc::clone(&link)));
+        let allowed =
+            Box::new(move || link.borrow().as_ref().map_or(0, |link| link.current_max_send_streams()));
         let (streams, idle_since) = (Cell::new(0), Cell::new(Instant::now()));
         let connection = Rc::new(Connection { sender, allowed, streams, idle_since, task });
         let stream = connection.stream();
@@ -113,22 +116,22 @@ where
     }
 }
 
-/// Keeps a connection going, and notes how many requests its other end takes. What fails is told to the requests.
-async fn drive<B>(connection: Http2<B>, allowed: Rc<Cell<usize>>)
+/// Keeps a connection going, and drops it once it has ended: what fails is told to the requests.
+async fn drive<B>(link: Rc<RefCell<Option<Link<B>>>>)
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut connection = std::pin::pin!(connection);
-    let going = std::future::poll_fn(|cx| {
-        let gone = connection.as_mut().poll(cx);
-        allowed.set(connection.current_max_send_streams());
-        gone
-    });
-    drop(going.await);
+    std::future::poll_fn(|cx| match link.borrow_mut().as_mut() {
+        Some(link) => link.as_mut().poll(cx).map(drop),
+        None => Poll::Ready(()),
+    })
+    .await;
+    let ended = link.borrow_mut().take();
+    drop(ended);
 }
 
-type Http2<B> = hyper::client::conn::http2::Connection<Wire, Upload<B>, Local>;
+type Link<B> = Pin<Box<hyper::client::conn::http2::Connection<Wire, Upload<B>, Local>>>;
 
 impl<B> Default for Shared<B> {
     fn default() -> Self {
@@ -155,7 +158,7 @@ pub(super) fn sweep<B: 'static>(instance: &Rc<Instance<B>>) {
 
 impl<B> Connection<B> {
     fn has_room(&self) -> bool {
-        self.streams.get() < self.allowed.get().min(MAX_STREAMS)
+        self.streams.get() < (self.allowed)().min(MAX_STREAMS)
     }
 
     fn stream(self: &Rc<Self>) -> Stream<B> {
@@ -186,6 +189,7 @@ where
     pub(super) fn send(&self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
         let mut sender = self.connection.sender.clone();
         let host = to_http2(&mut request);
+        request.body_mut().release();
         async move {
             sender.try_send_request(request).await.map_err(|unsent| {
                 let (mut request, error) = Unsent::parts(unsent);

@@ -1,0 +1,247 @@
+//! Instances, connections and clients that break off at the worst moment: nobody gets another's answer, nothing is
+//! sent twice, and every place comes back.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Response;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::harness::backend::{Backend, Script, Then, answer, respond};
+use crate::harness::client::connect;
+use crate::harness::eventually;
+use crate::harness::gateway::Settings;
+use crate::harness::modern::Modern;
+use crate::harness::world::{Kind, SIRET, World, account};
+
+const SOUTH: &str = "sud@esat.example";
+
+fn south(urls: &[String], change: impl FnOnce(&mut Settings)) -> World {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.caf_urls("131", "Caf des Bouches-du-Rhône", urls);
+        change(settings);
+    });
+    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    world
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+fn instances(world: &World) -> Vec<Value> {
+    world.gateway.admin().get("/v1/cafs/131").send().json()["instances"].as_array().unwrap().clone()
+}
+
+fn is_quiet(world: &World) -> bool {
+    instances(world).iter().all(|told| told["outstanding"] == 0 && told["waiting"] == 0)
+}
+
+#[test]
+fn what_a_backend_says_unasked_is_nobodys_answer() {
+    let backend = Backend::start("131");
+    let number = Arc::new(AtomicUsize::new(0));
+    backend.script(Arc::new(move |request, stream| {
+        let pirate = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npirate";
+        let path = request.line().split(' ').nth(1).unwrap();
+        let own = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len());
+        // In one piece, in two, or a moment later.
+        let _ = match number.fetch_add(1, Ordering::Relaxed) % 3 {
+            0 => stream.write_all((own + pirate).as_bytes()),
+            1 => stream.write_all(own.as_bytes()).and_then(|()| stream.write_all(pirate.as_bytes())),
+            _ => stream.write_all(own.as_bytes()).and_then(|()| stream.write_all(b"\r\n")),
+        };
+        Then::Keep
+    }));
+    let world = south(&[url(backend.address)], |_| ());
+    let mut client = world.signed_in(SOUTH);
+    for number in 0..150 {
+        let path = format!("/{number}");
+        let bytes = client.get(&path).program().bytes();
+        let answer = client.raw(&bytes).expect("an answer");
+        assert!(answer.status == 502 || answer.text() == path, "{path}: {} {}", answer.status, answer.text());
+    }
+}
+
+#[test]
+fn every_place_comes_back_whoever_breaks_off_and_when() {
+    let backend = Backend::start("131");
+    let slow: Script = Arc::new(|_, stream| {
+        std::thread::sleep(Duration::from_millis(20));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\npart");
+        std::thread::sleep(Duration::from_millis(20));
+        Then::Close
+    });
+    backend.script(slow);
+    let world = south(&[url(backend.address)], |settings| {
+        settings.set("backend", "max_waiting", "20").caf_line("max_connections = 3");
+    });
+    let mut client = world.signed_in(SOUTH);
+    let get = client.get("/").program().bytes();
+    let mut cut = client.post("/f").program().body("text/plain", &[b'x'; 5_000]).bytes();
+    cut.truncate(cut.len() - 3_000);
+    std::thread::scope(|scope| {
+        for thread in 0..8_u64 {
+            let (get, cut, public) = (&get, &cut, world.gateway.public);
+            scope.spawn(move || {
+                for turn in 0..60_u64 {
+                    let mut stream = connect(public);
+                    let _ = stream.write_all(if (turn + thread) % 3 == 0 { cut } else { get });
+                    std::thread::sleep(Duration::from_millis((turn * 7 + thread) % 45));
+                }
+            });
+        }
+    });
+    eventually("all places are given back", || is_quiet(&world));
+    backend.script(answer("bien"));
+    assert_eq!(client.get("/").program().send().text(), "bien");
+}
+
+#[test]
+fn a_form_is_never_sent_twice_however_its_backend_breaks_off() {
+    let backends = [Backend::start("131-0"), Backend::start("131-1")];
+    let world = south(&[url(backends[0].address), url(backends[1].address)], |settings| {
+        settings.set("backend", "eject_after", "1000").caf_line("first_byte_timeout = \"200ms\"");
+        settings.caf_line("idle_timeout = \"200ms\"");
+    });
+    let mut client = world.signed_in(SOUTH);
+    let scripts: [Script; 6] = [
+        Arc::new(|_, _| Then::Close),
+        respond("HTTP/1.1 200"),
+        respond("pas du HTTP\r\n\r\n"),
+        respond("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        respond("HTTP/1.1 200 OK\r\nX-Caf-Code: 751\r\nContent-Length: 0\r\n\r\n"),
+        respond("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\npart"),
+    ];
+    for (number, script) in scripts.into_iter().enumerate() {
+        for backend in &backends {
+            backend.script(Arc::clone(&script));
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            let before: usize = backends.iter().map(Backend::count).sum();
+            let bytes = client.request(method, "/f").program().json(&json!({"a": 1})).bytes();
+            let mut stream = connect(world.gateway.public);
+            stream.write_all(&bytes).unwrap();
+            eventually("it ended", || {
+                backends.iter().map(Backend::count).sum::<usize>() > before && is_quiet(&world)
+            });
+            let sent = backends.iter().map(Backend::count).sum::<usize>() - before;
+            assert_eq!(sent, 1, "{method} was sent {sent} times, script {number}");
+            // Once a part was given out, nothing is asked again.
+            if number == 5 {
+                let before: usize = backends.iter().map(Backend::count).sum();
+                let get = client.get("/").program().bytes();
+                let mut stream = connect(world.gateway.public);
+                stream.write_all(&get).unwrap();
+                eventually("it ended", || {
+                    backends.iter().map(Backend::count).sum::<usize>() > before && is_quiet(&world)
+                });
+                assert_eq!(backends.iter().map(Backend::count).sum::<usize>(), before + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_handshake_that_stalls_holds_nobody_longer_than_its_own_connecting() {
+    // Accepts, and never speaks.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.cert.pem()).unwrap();
+    let urls = [format!("https://{}", listener.local_addr().unwrap())];
+    let world = south(&urls, |settings| {
+        settings.set("server", "workers", "1").caf_line("protocol = \"http2\"");
+        settings.caf_line(&format!("ca = {:?}", ca.display().to_string()));
+        settings.caf_line("connect_timeout = \"300ms\"");
+    });
+    let client = world.signed_in(SOUTH);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..20)
+            .map(|_| {
+                let mut client = world.gateway.known(&client);
+                scope.spawn(move || {
+                    let began = Instant::now();
+                    (client.get("/").program().send().status, began.elapsed())
+                })
+            })
+            .collect();
+        for thread in threads {
+            let (status, time) = thread.join().unwrap();
+            assert!(status == 504 && time < Duration::from_secs(2), "{status} after {time:?}");
+        }
+    });
+    eventually("all places are given back", || is_quiet(&world));
+    drop(listener);
+}
+
+#[test]
+fn marks_that_are_forged_choose_among_their_cafs_instances_at_most() {
+    let backend = Backend::start("131");
+    let world = south(&[url(backend.address)], |settings| {
+        settings.caf_line("sticky_cookie = \"ID\"");
+    });
+    let mut client = world.signed_in(SOUTH);
+    let cookies = client.cookies();
+    let large = "a".repeat(3_000);
+    for (forged, seen) in [
+        ("octroi-131-ID=00000000~x", "ID=x"),
+        ("octroi-131-ID=00000000~x; octroi-131-ID=ffffffff~y", "ID=x; ID=y"),
+        ("octroi-131-ID=00000000~00000000~x", "ID=00000000~x"),
+        ("octroi-131-ID=zzzzzzzz~x", "ID=zzzzzzzz~x"),
+        ("octroi-131-ID=", "ID="),
+        (&format!("octroi-131-ID=00000000~{large}"), &format!("ID={large}")),
+        ("octroi-751-ID=00000000~x; a=b", "a=b"),
+    ] {
+        let sent = client.get("/").program().header("Cookie", &format!("{cookies}; {forged}")).send();
+        assert_eq!(sent.status, 200, "{forged}");
+        assert_eq!(backend.last().one("cookie"), seen, "{forged}");
+    }
+    assert_eq!(world.caf751.count() + world.caf921.count(), 0);
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little_memory_and_their_places_come_back() {
+    let backend = Modern::start(None);
+    backend
+        .script(|_| async { Response::new(Full::new(Bytes::from(vec![b'x'; 50_000_000])).boxed_unsync()) });
+    let world = south(&[url(backend.address)], |settings| {
+        settings.caf_line("protocol = \"http2\"");
+    });
+    let mut client = world.signed_in(SOUTH);
+    let before = resident_kb(&world);
+    let get = client.get("/").program().bytes();
+    let held: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = connect(world.gateway.public);
+            stream.write_all(&get).unwrap();
+            stream
+        })
+        .collect();
+    eventually("all are under way", || instances(&world)[0]["outstanding"] == 6);
+    let (mut last, mut same) = (0, 0);
+    eventually("nothing grows any more", || {
+        let now = resident_kb(&world);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same > 30
+    });
+    let grown = last.saturating_sub(before);
+    assert!(grown < 60_000, "{grown} kB for 300 MB that nobody reads");
+    drop(held);
+    eventually("places are given back", || is_quiet(&world));
+}
+
+fn resident_kb(world: &World) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
