@@ -64,6 +64,7 @@ fn a_request_arrives_as_it_was_sent_with_who_is_asking() {
     assert_eq!((sent.status, sent.text().as_str()), (200, "reçu"));
     let got = backend.last();
     assert_eq!((got.version, got.method.as_str()), (Version::HTTP_2, "PUT"));
+    assert_eq!(got.scheme.as_deref(), Some("http"));
     assert_eq!(got.path, "/d/caf%C3%A9;v=1/?q=%20a+b&&x");
     assert_eq!(got.authority.as_deref(), Some(world.gateway.public.to_string().as_str()));
     assert_eq!(seen.lock().unwrap()[0].as_ref(), b"a=1&b=\x00\xff");

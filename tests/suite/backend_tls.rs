@@ -169,6 +169,7 @@ fn both_prefer_http2_and_one_connection_is_shared() {
     }
     let got = backend.last();
     assert_eq!((got.version, got.path.as_str()), (Version::HTTP_2, "/f?x=%20y"));
+    assert_eq!(got.scheme.as_deref(), Some("https"));
     let asked = south.world.gateway.public.to_string();
     assert_eq!(got.authority.as_deref(), Some(asked.as_str()), "the host that the client asked");
     assert!(got.headers.get("host").is_none_or(|host| host == asked.as_str()));

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -25,6 +26,16 @@ pub(in crate::forward) enum Socket {
 pub(in crate::forward) enum Version {
     Http1,
     Http2,
+}
+
+impl Socket {
+    /// The scheme of what is asked over it.
+    pub(in crate::forward) fn scheme(&self) -> Scheme {
+        match self {
+            Self::Plain(_) => Scheme::HTTP,
+            Self::Tls(_) => Scheme::HTTPS,
+        }
+    }
 }
 
 impl Team {

@@ -44,6 +44,7 @@ pub(super) struct Shared<B> {
 /// A connection, closed when dropped.
 struct Connection<B> {
     sender: SendRequest<Upload<B>>,
+    scheme: Scheme,
     /// Most requests at once that the instance takes, as it said last: it may change its mind, and nothing tells.
     allowed: Box<dyn Fn() -> usize>,
     streams: Cell<usize>,
@@ -94,6 +95,7 @@ where
 {
     /// Shares a new connection; the first stream of it.
     pub(super) async fn open(&self, socket: Socket, rule: &config::Backend) -> Result<Stream<B>, Reason> {
+        let scheme = socket.scheme();
         let handshake = Builder::new(Local)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -109,7 +111,7 @@ where
         let allowed =
             Box::new(move || link.borrow().as_ref().map_or(0, |link| link.current_max_send_streams()));
         let (streams, idle_since) = (Cell::new(0), Cell::new(Instant::now()));
-        let connection = Rc::new(Connection { sender, allowed, streams, idle_since, task });
+        let connection = Rc::new(Connection { sender, scheme, allowed, streams, idle_since, task });
         let stream = connection.stream();
         self.connections.borrow_mut().push(connection);
         Ok(stream)
@@ -188,7 +190,7 @@ where
     /// Sends a request; what comes back unsent is in HTTP/1.1's form again.
     pub(super) fn send(&self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
         let mut sender = self.connection.sender.clone();
-        let host = to_http2(&mut request);
+        let host = to_http2(&mut request, self.connection.scheme.clone());
         request.body_mut().release();
         async move {
             sender.try_send_request(request).await.map_err(|unsent| {
@@ -204,14 +206,14 @@ where
 
 /// Says in HTTP/2's words what a head says in HTTP/1.1's (RFC 9113 section 8.3.1): the host becomes `:authority`.
 /// What was taken out is given back.
-fn to_http2<B>(request: &mut Request<Upload<B>>) -> Option<HeaderValue> {
+fn to_http2<B>(request: &mut Request<Upload<B>>, scheme: Scheme) -> Option<HeaderValue> {
     let headers = request.headers_mut();
     headers.remove(CONNECTION);
     // Nobody is told of an interim answer here: the body is sent at once.
     headers.remove(EXPECT);
     let host = headers.remove(HOST)?;
     let mut parts = Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = Authority::try_from(host.as_bytes()).ok();
     parts.path_and_query = request.uri().path_and_query().cloned();
     if let Ok(uri) = Uri::from_parts(parts) {

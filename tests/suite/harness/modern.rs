@@ -28,6 +28,7 @@ pub type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
 pub struct Got {
     pub version: Version,
     pub method: Method,
+    pub scheme: Option<String>,
     pub authority: Option<String>,
     pub path: String,
     pub headers: HeaderMap,
@@ -124,6 +125,7 @@ impl Shared {
                 shared.got.lock().unwrap().push(Got {
                     version: request.version(),
                     method: request.method().clone(),
+                    scheme: request.uri().scheme_str().map(str::to_owned),
                     authority: request.uri().authority().map(ToString::to_string),
                     path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
                     headers: request.headers().clone(),
