@@ -5,8 +5,8 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-/// An operation: its method, path, `operationId`, query parameters, body, success (status and schema) and
-/// what it does.
+/// An operation, as a row of the table: its method, path, `operationId`, query parameters, body, success (status and
+/// schema) and what it does.
 struct Operation(
     &'static str,
     &'static str,
@@ -30,13 +30,13 @@ const IMPORTED: &[&str] = &["dry_run", "progress", "gone"];
 
 #[rustfmt::skip]
 const OPERATIONS: &[Operation] = &[
-    Operation("get", "/livez", "livez", &[], Nothing, ("200", "Object"), "Whether the program answers. Open to all."),
-    Operation("get", "/readyz", "readyz", &[], Nothing, ("200", "Object"), "Whether it should get traffic; 503 says why not. Open to all."),
+    Operation("get", "/livez", "livez", &[], Nothing, ("200", "Health"), "Whether the program answers. Open to all."),
+    Operation("get", "/readyz", "readyz", &[], Nothing, ("200", "Health"), "Whether it should get traffic; 503 says why not. Open to all."),
     Operation("get", "/metrics", "metrics", &[], Nothing, ("200", "text"), "What was counted, for Prometheus."),
     Operation("get", "/openapi.json", "openapi", &[], Nothing, ("200", "Object"), "This document."),
     Operation("get", "/v1/accounts", "listAccounts", &["caf", "status", "expiring_before", "never_signed_in", "sort", "after", "limit"], Nothing, ("200", "AccountsPage"), "Accounts, by name; a gestionnaire sees those of its Cafs."),
     Operation("post", "/v1/accounts", "createAccount", &[], Schema("NewAccount"), ("201", "Account"), "Makes an account; a provisional password is shown this once."),
-    Operation("post", "/v1/accounts/import", "importAccounts", IMPORTED, Rows, ("200", "Object"), "Makes and changes the accounts of a file, all or none."),
+    Operation("post", "/v1/accounts/import", "importAccounts", IMPORTED, Rows, ("200", "Import"), "Makes and changes the accounts of a file, all or none."),
     Operation("get", "/v1/accounts/export", "exportAccounts", &["format"], Nothing, ("200", "text"), "All accounts with their password hashes, as a file. Role: operator."),
     Operation("get", "/v1/accounts/{identifiant}", "showAccount", &[], Nothing, ("200", "Account"), "One account."),
     Operation("delete", "/v1/accounts/{identifiant}", "deleteAccount", &[], Nothing, ("204", ""), "Removes it and ends its sessions."),
@@ -45,18 +45,18 @@ const OPERATIONS: &[Operation] = &[
     Operation("post", "/v1/accounts/{identifiant}/reset-password", "resetPassword", &[], Nothing, ("200", "Account"), "Gives it a provisional password, shown this once, and ends its sessions."),
     Operation("post", "/v1/accounts/{identifiant}/force-change", "forceChange", &[], Nothing, ("200", "Account"), "Asks for a change of password."),
     Operation("post", "/v1/accounts/{identifiant}/unlock", "unlockAccount", &[], Nothing, ("200", "Account"), "Lifts the lock that wrong passwords brought."),
-    Operation("get", "/v1/accounts/{identifiant}/sessions", "listSessionsOf", &["caf", "after", "limit"], Nothing, ("200", "Object"), "Its live sessions."),
-    Operation("delete", "/v1/accounts/{identifiant}/sessions", "revokeSessionsOf", &[], Nothing, ("200", "Object"), "Ends all of its sessions."),
-    Operation("get", "/v1/establishments", "listEstablishments", &["caf", "siret", "after", "limit"], Nothing, ("200", "Object"), "What Cafs know."),
-    Operation("post", "/v1/establishments/import", "importEstablishments", IMPORTED, Rows, ("200", "Object"), "Adds and changes the establishments of a file, all or none."),
+    Operation("get", "/v1/accounts/{identifiant}/sessions", "listSessionsOf", &["caf", "after", "limit"], Nothing, ("200", "SessionsPage"), "Its live sessions."),
+    Operation("delete", "/v1/accounts/{identifiant}/sessions", "revokeSessionsOf", &[], Nothing, ("200", "SessionsEnded"), "Ends all of its sessions."),
+    Operation("get", "/v1/establishments", "listEstablishments", &["caf", "siret", "after", "limit"], Nothing, ("200", "EstablishmentsPage"), "What Cafs know."),
+    Operation("post", "/v1/establishments/import", "importEstablishments", IMPORTED, Rows, ("200", "Import"), "Adds and changes the establishments of a file, all or none."),
     Operation("get", "/v1/establishments/export", "exportEstablishments", &["format"], Nothing, ("200", "text"), "All establishments, as a file."),
-    Operation("get", "/v1/sessions", "listSessions", &["account", "caf", "after", "limit"], Nothing, ("200", "Object"), "Live sessions."),
-    Operation("delete", "/v1/sessions/{session}", "revokeSession", &[], Nothing, ("200", "Object"), "Ends a session, by its public name."),
-    Operation("get", "/v1/cafs", "listCafs", &[], Nothing, ("200", "Object"), "The Cafs' backends."),
-    Operation("get", "/v1/cafs/{code}", "showCaf", &[], Nothing, ("200", "Object"), "One Caf's backend."),
-    Operation("post", "/v1/cafs/{code}/drain", "drainCaf", &["instance"], Nothing, ("200", "Object"), "Takes a backend, or an instance, out of service. Role: operator."),
-    Operation("delete", "/v1/cafs/{code}/drain", "undrainCaf", &["instance"], Nothing, ("200", "Object"), "Puts it back. Role: operator."),
-    Operation("post", "/v1/reload", "reload", &[], Nothing, ("200", "Object"), "Reads certificates, tokens and lists again; 422 says what is wrong. Role: operator."),
+    Operation("get", "/v1/sessions", "listSessions", &["account", "caf", "after", "limit"], Nothing, ("200", "SessionsPage"), "Live sessions."),
+    Operation("delete", "/v1/sessions/{session}", "revokeSession", &[], Nothing, ("200", "SessionsEnded"), "Ends a session, by its public name."),
+    Operation("get", "/v1/cafs", "listCafs", &[], Nothing, ("200", "Cafs"), "The Cafs' backends."),
+    Operation("get", "/v1/cafs/{code}", "showCaf", &[], Nothing, ("200", "Caf"), "One Caf's backend."),
+    Operation("post", "/v1/cafs/{code}/drain", "drainCaf", &["instance"], Nothing, ("200", "Caf"), "Takes a backend, or an instance, out of service. Role: operator."),
+    Operation("delete", "/v1/cafs/{code}/drain", "undrainCaf", &["instance"], Nothing, ("200", "Caf"), "Puts it back. Role: operator."),
+    Operation("post", "/v1/reload", "reload", &[], Nothing, ("200", "Reloaded"), "Reads certificates, tokens and lists again; 422 says what is wrong. Role: operator."),
     Operation("get", "/v1/explain", "explain", &["account", "caf", "path", "at", "from"], Nothing, ("200", "Object"), "Why a request would be let through, or not."),
     Operation("get", "/v1/clock", "showClock", &[], Nothing, ("200", "Clock"), "The clock of a rehearsal."),
     Operation("put", "/v1/clock", "setClock", &[], Schema("Clock"), ("200", "Clock"), "Moves it. Role: operator."),
@@ -135,22 +135,83 @@ fn reference(schema: &str) -> Value {
 }
 
 fn schemas() -> Value {
-    let text = json!({ "type": "string" });
-    let cafs = json!({ "type": "array", "items": text });
-    let account = json!({ "identifiant": text, "siret": text, "nom": text, "cafs": cafs });
+    let text = || json!({ "type": "string" });
+    let maybe = || json!({ "type": ["string", "null"] });
+    let (count, truth) = (|| json!({ "type": "integer", "minimum": 0 }), || json!({ "type": "boolean" }));
+    let instant = || json!({ "type": "string", "format": "date-time" });
+    let maybe_instant = || json!({ "type": ["string", "null"], "format": "date-time" });
+    let caf = || json!({ "type": "string", "pattern": "^[0-9]{3}$" });
+    let siret = || json!({ "type": "string", "pattern": "^[0-9]{14}$" });
+    let status = || json!({ "enum": ["active", "suspended"] });
+    let list = |of: Value| json!({ "type": "array", "items": of });
     json!({
         "Object": { "type": "object" },
-        "Problem": { "type": "object", "required": ["title", "status", "detail"], "properties": {
-            "title": text, "status": { "type": "integer" }, "detail": text,
-            "errors": { "type": "array", "items": { "type": "object" } } } },
-        "Account": { "type": "object", "properties": account },
-        "NewAccount": { "type": "object", "required": ["identifiant", "siret", "cafs"], "properties": account },
-        "AccountsPage": { "type": "object", "properties": {
-            "accounts": { "type": "array", "items": reference("Account") },
-            "total": { "type": "integer" }, "next": { "type": ["string", "null"] } } },
-        "Clock": { "type": "object", "required": ["now"], "properties": {
-            "now": { "type": "string", "format": "date-time" } } },
+        "Health": object(json!({ "status": text(), "reasons": list(text()), "notes": list(text()) }), &["status"]),
+        "Problem": object(json!({
+            "title": text(), "status": count(), "detail": text(),
+            "errors": list(object(json!({ "line": count(), "field": text(), "reason": text() }), &["reason"])),
+        }), &["title", "status", "detail"]),
+        "Account": object(json!({
+            "identifiant": text(), "siret": siret(), "nom": text(), "cafs": list(caf()), "home_caf": maybe(),
+            "status": status(), "must_change": truth(), "password_changed_at": instant(),
+            "password_expires_at": instant(), "password_days_left": count(), "provisional_until": instant(),
+            "provisional_expired": truth(), "last_sign_in": maybe_instant(), "provisional_password": text(),
+        }), &["identifiant", "siret", "nom", "cafs", "home_caf", "status", "must_change",
+            "password_changed_at", "password_expires_at", "password_days_left", "provisional_expired", "last_sign_in"]),
+        "NewAccount": object(json!({
+            "identifiant": text(), "siret": siret(), "nom": text(), "cafs": list(caf()), "home_caf": caf(),
+            "password_hash": text(), "password_changed_at": instant(), "must_change": truth(), "status": status(),
+        }), &["identifiant", "siret", "cafs"]),
+        "AccountsPage": object(json!({
+            "accounts": list(reference("Account")), "total": count(), "next": maybe(),
+        }), &["accounts", "total", "next"]),
+        "Establishment": object(json!({
+            "caf": caf(), "siret": siret(), "identifiant_communication": text(), "nom": text(),
+        }), &["caf", "nom"]),
+        "EstablishmentsPage": object(json!({
+            "establishments": list(reference("Establishment")), "next": maybe(),
+        }), &["establishments", "next"]),
+        "Import": object(json!({
+            "dry_run": truth(), "read_as": text(), "created": count(), "changed": count(), "unchanged": count(),
+            "gone": count(), "gone_are": json!({ "enum": ["kept", "suspended", "deleted"] }),
+            "differences": list(object(json!({
+                "is": { "enum": ["new", "changed", "gone"] }, "name": text(),
+                "fields": list(object(json!({ "field": text(), "old": text(), "new": text() }), &["field"])),
+            }), &["is", "name"])),
+            "provisional_passwords": list(object(json!({
+                "identifiant": text(), "provisional_password": text(), "provisional_until": instant(),
+            }), &["identifiant", "provisional_password"])),
+        }), &["dry_run", "read_as", "created", "changed", "unchanged", "gone", "gone_are"]),
+        "Session": object(json!({
+            "session": text(), "account": text(), "etat": text(), "caf": maybe(), "signed_in_at": instant(),
+            "last_action_at": instant(), "expires_at": instant(), "from": text(), "agent": maybe(),
+        }), &["session", "account", "etat", "caf", "signed_in_at", "last_action_at", "expires_at", "from", "agent"]),
+        "SessionsPage": object(json!({
+            "sessions": list(reference("Session")), "next": maybe(),
+        }), &["sessions", "next"]),
+        "SessionsEnded": object(json!({ "ended": count() }), &["ended"]),
+        "Caf": object(json!({
+            "code": caf(), "name": text(), "draining": truth(), "retries": count(),
+            "instances": list(object(json!({
+                "instance": text(), "state": { "enum": ["up", "ejected", "failing", "draining"] },
+                "ejected_until": instant(), "weight": count(), "outstanding": count(), "waiting": count(),
+                "failures": count(), "ejections": count(),
+                "last_error": object(json!({ "at": instant(), "what": text() }), &["at", "what"]),
+            }), &["instance", "state", "weight", "outstanding", "waiting", "failures", "ejections"])),
+        }), &["code", "name", "draining", "retries", "instances"]),
+        "Cafs": object(json!({ "cafs": list(reference("Caf")) }), &["cafs"]),
+        "Reloaded": object(json!({
+            "parts": list(object(json!({
+                "part": text(), "outcome": { "enum": ["changed", "unchanged", "refused"] }, "reason": text(),
+            }), &["part", "outcome"])),
+            "needs_restart": list(text()),
+        }), &["parts", "needs_restart"]),
+        "Clock": object(json!({ "now": instant() }), &["now"]),
     })
+}
+
+fn object(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required })
 }
 
 #[cfg(test)]

@@ -41,6 +41,15 @@ impl Tag {
     /// Replaces the client's cookies with those that this Caf's backend may see, in one header (RFC 9113
     /// section 8.2.3 lets a client send several). The instance that the sticky one is marked with.
     pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) -> Option<Mark> {
+        // Most clients show the gateway's cookie alone.
+        let is_for_nobody = |value: &HeaderValue| {
+            pairs(value.as_bytes())
+                .all(|pair| matches!(self.owner(split_pair(pair).0), Owner::Gateway | Owner::OtherCaf))
+        };
+        if headers.get_all(COOKIE).iter().all(is_for_nobody) {
+            headers.remove(COOKIE);
+            return None;
+        }
         scratch.clear();
         let mut marked = None;
         for value in headers.get_all(COOKIE) {

@@ -229,13 +229,13 @@ fn tell_origin(headers: &mut HeaderMap, from: Provenance, host: &HeaderValue, de
     headers.insert(&names::TRACEPARENT, from.traceparent);
     let origin = desk.origins.of(from.client, from.https, host, &mut desk.scratch);
     let client = origin.forwarded_for.as_bytes();
-    let kept = |value: Option<&HeaderValue>| {
-        from.by_trusted_proxy && value.is_some_and(|value| contains(value.as_bytes(), client))
+    let kept = |headers: &HeaderMap, name: &HeaderName| {
+        from.by_trusted_proxy && headers.get(name).is_some_and(|value| contains(value.as_bytes(), client))
     };
-    if !kept(headers.get(&names::FORWARDED_FOR)) {
+    if !kept(headers, &names::FORWARDED_FOR) {
         headers.insert(&names::FORWARDED_FOR, origin.forwarded_for.clone());
     }
-    if !kept(headers.get(FORWARDED)) {
+    if !kept(headers, &FORWARDED) {
         headers.insert(FORWARDED, origin.forwarded.clone());
     }
     if !(from.by_trusted_proxy && headers.contains_key(&names::FORWARDED_PROTO)) {

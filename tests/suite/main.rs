@@ -34,6 +34,7 @@ mod lists;
 mod mail;
 mod metrics;
 mod notices;
+mod openapi;
 mod operations;
 mod origin;
 mod pages;
