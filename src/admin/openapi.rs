@@ -146,71 +146,71 @@ fn schemas() -> Value {
     let list = |of: Value| json!({ "type": "array", "items": of });
     json!({
         "Object": { "type": "object" },
-        "Health": object(json!({ "status": text(), "reasons": list(text()), "notes": list(text()) }), &["status"]),
-        "Problem": object(json!({
+        "Health": object(&json!({ "status": text(), "reasons": list(text()), "notes": list(text()) }), &["status"]),
+        "Problem": object(&json!({
             "title": text(), "status": count(), "detail": text(),
-            "errors": list(object(json!({ "line": count(), "field": text(), "reason": text() }), &["reason"])),
+            "errors": list(object(&json!({ "line": count(), "field": text(), "reason": text() }), &["reason"])),
         }), &["title", "status", "detail"]),
-        "Account": object(json!({
+        "Account": object(&json!({
             "identifiant": text(), "siret": siret(), "nom": text(), "cafs": list(caf()), "home_caf": maybe(),
             "status": status(), "must_change": truth(), "password_changed_at": instant(),
             "password_expires_at": instant(), "password_days_left": count(), "provisional_until": instant(),
             "provisional_expired": truth(), "last_sign_in": maybe_instant(), "provisional_password": text(),
         }), &["identifiant", "siret", "nom", "cafs", "home_caf", "status", "must_change",
             "password_changed_at", "password_expires_at", "password_days_left", "provisional_expired", "last_sign_in"]),
-        "NewAccount": object(json!({
+        "NewAccount": object(&json!({
             "identifiant": text(), "siret": siret(), "nom": text(), "cafs": list(caf()), "home_caf": caf(),
             "password_hash": text(), "password_changed_at": instant(), "must_change": truth(), "status": status(),
         }), &["identifiant", "siret", "cafs"]),
-        "AccountsPage": object(json!({
+        "AccountsPage": object(&json!({
             "accounts": list(reference("Account")), "total": count(), "next": maybe(),
         }), &["accounts", "total", "next"]),
-        "Establishment": object(json!({
+        "Establishment": object(&json!({
             "caf": caf(), "siret": siret(), "identifiant_communication": text(), "nom": text(),
         }), &["caf", "nom"]),
-        "EstablishmentsPage": object(json!({
+        "EstablishmentsPage": object(&json!({
             "establishments": list(reference("Establishment")), "next": maybe(),
         }), &["establishments", "next"]),
-        "Import": object(json!({
+        "Import": object(&json!({
             "dry_run": truth(), "read_as": text(), "created": count(), "changed": count(), "unchanged": count(),
             "gone": count(), "gone_are": json!({ "enum": ["kept", "suspended", "deleted"] }),
-            "differences": list(object(json!({
+            "differences": list(object(&json!({
                 "is": { "enum": ["new", "changed", "gone"] }, "name": text(),
-                "fields": list(object(json!({ "field": text(), "old": text(), "new": text() }), &["field"])),
+                "fields": list(object(&json!({ "field": text(), "old": text(), "new": text() }), &["field"])),
             }), &["is", "name"])),
-            "provisional_passwords": list(object(json!({
+            "provisional_passwords": list(object(&json!({
                 "identifiant": text(), "provisional_password": text(), "provisional_until": instant(),
             }), &["identifiant", "provisional_password"])),
         }), &["dry_run", "read_as", "created", "changed", "unchanged", "gone", "gone_are"]),
-        "Session": object(json!({
+        "Session": object(&json!({
             "session": text(), "account": text(), "etat": text(), "caf": maybe(), "signed_in_at": instant(),
             "last_action_at": instant(), "expires_at": instant(), "from": text(), "agent": maybe(),
         }), &["session", "account", "etat", "caf", "signed_in_at", "last_action_at", "expires_at", "from", "agent"]),
-        "SessionsPage": object(json!({
+        "SessionsPage": object(&json!({
             "sessions": list(reference("Session")), "next": maybe(),
         }), &["sessions", "next"]),
-        "SessionsEnded": object(json!({ "ended": count() }), &["ended"]),
-        "Caf": object(json!({
+        "SessionsEnded": object(&json!({ "ended": count() }), &["ended"]),
+        "Caf": object(&json!({
             "code": caf(), "name": text(), "draining": truth(), "retries": count(),
-            "instances": list(object(json!({
+            "instances": list(object(&json!({
                 "instance": text(), "state": { "enum": ["up", "ejected", "failing", "draining"] },
                 "ejected_until": instant(), "weight": count(), "outstanding": count(), "waiting": count(),
                 "failures": count(), "ejections": count(),
-                "last_error": object(json!({ "at": instant(), "what": text() }), &["at", "what"]),
+                "last_error": object(&json!({ "at": instant(), "what": text() }), &["at", "what"]),
             }), &["instance", "state", "weight", "outstanding", "waiting", "failures", "ejections"])),
         }), &["code", "name", "draining", "retries", "instances"]),
-        "Cafs": object(json!({ "cafs": list(reference("Caf")) }), &["cafs"]),
-        "Reloaded": object(json!({
-            "parts": list(object(json!({
+        "Cafs": object(&json!({ "cafs": list(reference("Caf")) }), &["cafs"]),
+        "Reloaded": object(&json!({
+            "parts": list(object(&json!({
                 "part": text(), "outcome": { "enum": ["changed", "unchanged", "refused"] }, "reason": text(),
             }), &["part", "outcome"])),
             "needs_restart": list(text()),
         }), &["parts", "needs_restart"]),
-        "Clock": object(json!({ "now": instant() }), &["now"]),
+        "Clock": object(&json!({ "now": instant() }), &["now"]),
     })
 }
 
-fn object(properties: Value, required: &[&str]) -> Value {
+fn object(properties: &Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
