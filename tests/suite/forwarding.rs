@@ -122,9 +122,9 @@ fn an_answer_of_another_caf_is_not_given_out() {
 
 #[test]
 fn a_caf_that_fails_is_named_and_the_others_do_not_notice() {
-    let dead = crate::harness::free_port();
+    let (_closed, dead) = crate::harness::closed_address();
     let world = World::with(Kind::Embedded, |settings| {
-        settings.caf("131", "Caf des Bouches-du-Rhône", &[([127, 0, 0, 1], dead).into()]);
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[dead]);
         settings.set("backend", "first_byte_timeout", r#""500ms""#);
     });
     world.gateway.accounts(&[crate::harness::world::account("sud@esat.example", SIRET, &["131", "751"])]);

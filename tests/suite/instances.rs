@@ -12,7 +12,7 @@ use crate::harness::backend::{Backend, Then, answer, answer_with, respond};
 use crate::harness::client::Client;
 use crate::harness::gateway::Settings;
 use crate::harness::world::{Kind, SIRET, World, account};
-use crate::harness::{eventually, free_port};
+use crate::harness::{closed_address, eventually};
 use crate::on_each_store;
 
 const SOUTH: &str = "sud@esat.example";
@@ -206,11 +206,10 @@ fn what_is_sent_again_has_a_budget() {
 
 #[test]
 fn an_instance_that_takes_no_connection_costs_no_form() {
-    let dead = free_port();
+    let (_closed, dead) = closed_address();
     let live = Backend::start("131");
     let world = World::with(Kind::Embedded, |settings| {
-        let addresses = [([127, 0, 0, 1], dead).into(), live.address];
-        settings.caf("131", "Caf des Bouches-du-Rhône", &addresses);
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[dead, live.address]);
     });
     world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
     world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);

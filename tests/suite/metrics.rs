@@ -19,12 +19,9 @@ fn scrape(world: &World) -> String {
 
 #[test]
 fn requests_sign_ins_problems_and_failures_are_counted() {
+    let (_closed, dead) = crate::harness::closed_address();
     let world = World::with(Kind::Embedded, |settings| {
-        settings.caf(
-            "131",
-            "Caf des Bouches-du-Rhône",
-            &[([127, 0, 0, 1], crate::harness::free_port()).into()],
-        );
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[dead]);
     });
     world.gateway.accounts(&[crate::harness::world::account("sud@esat.example", SIRET, &["131"])]);
     world.gateway.establishments(&[serde_json::json!({"caf": "131", "siret": SIRET})]);

@@ -167,9 +167,9 @@ on_each_store! {
 
 #[test]
 fn a_backend_that_cannot_be_reached_leaves_it_waiting() {
-    let dead = crate::harness::free_port();
+    let (_closed, dead) = crate::harness::closed_address();
     let mut world = World::with(Kind::Embedded, |settings| {
-        settings.caf("131", "Caf des Bouches-du-Rhône", &[([127, 0, 0, 1], dead).into()]);
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[dead]);
     });
     world.gateway.accounts(&[account("sud@esat.example", SIRET, &["131"])]);
     world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
