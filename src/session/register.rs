@@ -39,14 +39,20 @@ impl Sessions {
                 names.truncate(if others == 0 { BATCH } else { others });
             }
             let found = try_join_all(names.iter().map(|(_, id)| self.stored(id))).await?;
+            let mut current = after;
             for ((sitting, _), session) in names.into_iter().zip(found) {
+                // A sitting has several names, of which one lives: only once the next sitting comes is it done with.
+                if current != Some(sitting) {
+                    after = current;
+                    current = Some(sitting);
+                }
                 let kept = session.filter(|session| wanted(session));
                 if sessions.len() == limit && kept.is_some() {
                     return Ok(SittingsPage { sessions, next: after });
                 }
                 sessions.extend(kept);
-                after = Some(sitting);
             }
+            after = current;
             if !whole {
                 return Ok(SittingsPage { sessions, next: None });
             }
