@@ -47,17 +47,19 @@ fn is_quiet(world: &World) -> bool {
 #[test]
 fn what_a_backend_says_unasked_is_nobodys_answer() {
     let backend = Backend::start("131");
-    let number = Arc::new(AtomicUsize::new(0));
+    let (asked, said) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let told = Arc::clone(&said);
     backend.script(Arc::new(move |request, stream| {
         let pirate = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npirate";
         let path = request.line().split(' ').nth(1).unwrap();
         let own = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len());
         // In one piece, in two, or a moment later.
-        let _ = match number.fetch_add(1, Ordering::Relaxed) % 3 {
+        let _ = match asked.fetch_add(1, Ordering::Relaxed) % 3 {
             0 => stream.write_all((own + pirate).as_bytes()),
             1 => stream.write_all(own.as_bytes()).and_then(|()| stream.write_all(pirate.as_bytes())),
             _ => stream.write_all(own.as_bytes()).and_then(|()| stream.write_all(b"\r\n")),
         };
+        told.fetch_add(1, Ordering::Relaxed);
         Then::Keep
     }));
     let world = south(&[url(backend.address)], |_| ());
@@ -69,6 +71,8 @@ fn what_a_backend_says_unasked_is_nobodys_answer() {
         let answer = client.raw(&bytes).expect("an answer");
         assert!(answer.status == 502 || answer.text() == path, "{path}: {} {}", answer.status, answer.text());
         own += usize::from(answer.status == 200);
+        // What comes only after the next request is, over HTTP/1.1, its answer: nobody could tell.
+        eventually("all is said before the next request", || said.load(Ordering::Relaxed) == backend.count());
     }
     assert!(own >= 75, "only {own} of 150 got their own answer");
 }
