@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::account::{self, Accounts, Breached, BreachedError, HashError, Hasher, Recoveries, Strength};
 use crate::admin;
 use crate::config::{self, AuditFailure, Config};
+use crate::demo::{self, DemoError};
 use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
 use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
 use crate::forward::{self, Fleet};
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The tokens of the admin API cannot be read.
     #[error(transparent)]
     Tokens(#[from] admin::TokensError),
+    /// The demonstration cannot be set up.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// The system refuses a thread, a socket or a signal handler.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -90,10 +94,15 @@ pub struct App {
     admin: AdminTask,
     addresses: Vec<SocketAddr>,
     clock: Clock,
-    /// The registry of habilitations, for those who fill it at start.
-    pub registry: Arc<Registry>,
-    /// The hashing pool.
-    pub hasher: Arc<Hasher>,
+}
+
+/// Where a program's configuration is from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// The embedded default, whose accounts are made before anybody is served.
+    Demo,
+    /// A file, which can be read again.
+    File(&'a Path),
 }
 
 /// The background runtime of a program that is about to start.
@@ -114,14 +123,17 @@ struct AdminTask {
 }
 
 impl App {
-    /// Opens the store, builds every service, and listens. `file` is where the configuration is from.
+    /// Opens the store, builds every service, and listens.
     pub fn start(
         background: Runtime,
         config: Config,
-        file: Option<&Path>,
+        origin: Origin<'_>,
         clock: &Clock,
     ) -> Result<Self, StartError> {
-        let source = file.map(|file| Source::of(file.to_owned()));
+        let source = match origin {
+            Origin::Demo => None,
+            Origin::File(file) => Some(Source::of(file.to_owned())),
+        };
         let config = Arc::new(config);
         if let Some(path) = &config.audit.path {
             let on_failure = match config.audit.on_failure {
@@ -137,6 +149,9 @@ impl App {
         let hashing = cores.saturating_sub(1).max(1);
         let hasher = Arc::new(Hasher::new(hashing, WAITING_PASSWORDS * hashing)?);
         let services = Services::build(background.handle(), &config, clock, cache, &store, &hasher)?;
+        if let Origin::Demo = origin {
+            background.block_on(demo::fill(&services.registry, &hasher, clock))?;
+        }
 
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
         let addresses = listeners.addresses().to_vec();
@@ -176,9 +191,9 @@ impl App {
             background.spawn(services.reminders(office, clock).watch());
         }
         let drain = Drain { timeout: config.server.drain_timeout };
-        let Services { sessions, registry, .. } = services;
+        let Services { sessions, .. } = services;
         let clock = clock.clone();
-        Ok(Self { background, workers, sessions, drain, office, admin, addresses, clock, registry, hasher })
+        Ok(Self { background, workers, sessions, drain, office, admin, addresses, clock })
     }
 
     /// Where the public listeners are.
@@ -189,11 +204,6 @@ impl App {
     /// Where the operator's listener is.
     pub fn admin_address(&self) -> &str {
         &self.admin.address
-    }
-
-    /// Runs work of a caller's on the background runtime.
-    pub fn block_on<F: Future>(&self, work: F) -> F::Output {
-        self.background.block_on(work)
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests end, and writes what is not written yet.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::app::{self, App};
+use crate::app::{self, App, Origin};
 use crate::config::{self, Config, Loaded, LogFormat};
 use crate::demo::{self, DemoBackends};
 use crate::domain::Clock;
@@ -21,11 +21,10 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
     let config = begin(loaded)?;
     let clock = app::clock(&config);
     background.spawn(async { backends.serve() });
-    let app = start(background, config, None, &clock).inspect_err(|_| {
+    let app = start(background, config, Origin::Demo, &clock).inspect_err(|_| {
         let elsewhere = "OCTROI_SERVER__LISTEN=127.0.0.1:8081 OCTROI_ADMIN__LISTEN=127.0.0.1:9902 octroi";
         tracing::info!("where the addresses are taken: {elsewhere}");
     })?;
-    app.block_on(demo::fill(&app.registry, &app.hasher, &clock))?;
     let public = app.addresses().first().map(|address| format!("http://{address}"));
     demo::announce(&mut io::stdout().lock(), &public.unwrap_or_default(), app.admin_address())?;
     app.run()?;
@@ -36,17 +35,17 @@ pub(super) fn demo() -> anyhow::Result<ExitCode> {
 pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     let config = begin(Config::load(file, config::environment())?)?;
     let clock = app::clock(&config);
-    start(app::background()?, config, Some(file), &clock)?.run()?;
+    start(app::background()?, config, Origin::File(file), &clock)?.run()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn start(
     background: tokio::runtime::Runtime,
     config: Config,
-    file: Option<&Path>,
+    origin: Origin<'_>,
     clock: &Clock,
 ) -> anyhow::Result<App> {
-    App::start(background, config, file, clock).context("octroi could not start")
+    App::start(background, config, origin, clock).context("octroi could not start")
 }
 
 /// Sets up what the whole process needs, and tells what is strange in the configuration.

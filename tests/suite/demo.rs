@@ -5,12 +5,27 @@ use fantoccini::key::Key;
 
 use crate::harness::browser::Browser;
 use crate::harness::gateway::{Gateway, NOON};
+use crate::harness::world::sign_in;
 use crate::pages_walks::{fill, tab_to, type_there};
 
 const ACCOUNT: [(&str, &str); 2] =
     [("identifiant", "plusieurs.cafs@esat.example"), ("mot_de_passe", "Platane-2026")];
 const DECLARATION: [(&str, &str); 2] = [("salarie", "Jeanne"), ("remuneration", "1234")];
 const RECEIVED: &str = "Reçu par la Caf de Paris : Jeanne, 1234 €.";
+
+/// What the demonstration prints about itself is true from the first connection on.
+#[test]
+fn whoever_comes_first_is_known() {
+    for _ in 0..5 {
+        let demo = Gateway::demo();
+        for (identifiant, password, etat) in [
+            ("perime@esat.example", "Ancienne-2026", "mot_de_passe_a_changer"),
+            ("une.caf@esat.example", "Tilleul-2026", "admis"),
+        ] {
+            assert_eq!(sign_in(&mut demo.client(), identifiant, password).etat(), etat);
+        }
+    }
+}
 
 fn rehearse(javascript: bool, walk: impl AsyncFnOnce(&mut Gateway, &Browser)) {
     let mut gateway =

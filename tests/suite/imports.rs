@@ -221,7 +221,8 @@ on_each_store! {
         let done = importing.join().unwrap();
         assert_eq!((done.status, &done.json()["created"]), (200, &json!(20_000)));
         assert_eq!(total(&world.gateway), PEOPLE + 20_000);
-        assert!(beside >= 3, "{beside} people signed in meanwhile");
+        // The last may have ended after the import; an import that held up the others would leave that one alone.
+        assert!(beside >= 2, "nobody signed in while the import went on");
     }
 
     fn a_gateway_killed_in_the_middle_of_an_import_leaves_all_or_nothing(kind: Kind) {
