@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, LOCATION, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{HeaderName, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::Full;
 
 use super::tunnel::{self, Cause, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
-use crate::domain::{CafCode, LocalPath, NormalPath};
+use crate::domain::{CafCode, NormalPath};
 use crate::entry::AdmittedRequest;
 use crate::forward::{self, AnswerBody, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
@@ -181,12 +180,7 @@ impl Gate {
         if !is_navigation(request.method(), request.headers()) {
             return Err(problem.leading_to(self.shared.portal.page_of(stage)));
         }
-        let asked = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let location = self.shared.portal.lead(stage, LocalPath::parse(asked).as_ref());
-        let mut response = Response::new(Body::from(Full::default()));
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        response.headers_mut().insert(LOCATION, location);
-        Ok(response)
+        Ok(self.shared.portal.lead(stage, request.uri()).map(Body::from))
     }
 }
 
