@@ -69,7 +69,7 @@ impl Gate {
         {
             self.act(session, request.headers(), &path);
         }
-        let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
+        let (place, rendering) = (client.to_string(), Rendering::of(request.method(), request.headers()));
         let address = provenance.client.to_string();
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
