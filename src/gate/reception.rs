@@ -16,6 +16,7 @@ use crate::session::{Session, Shown, Whence, short_agent};
 use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
@@ -201,7 +202,7 @@ fn agent(headers: &HeaderMap) -> Option<String> {
 
 /// What a page loads by itself (Fetch Metadata).
 fn is_sub_resource(headers: &HeaderMap) -> bool {
-    let dest = headers.get("sec-fetch-dest").map(http::HeaderValue::as_bytes);
+    let dest = headers.get(SEC_FETCH_DEST).map(http::HeaderValue::as_bytes);
     matches!(
         dest,
         Some(b"image" | b"style" | b"script" | b"font" | b"audio" | b"video" | b"track" | b"manifest")
