@@ -12,6 +12,9 @@ use crate::forward::Teller;
 /// The method of the request that stands for a refused one; the guard refuses it from clients.
 pub const STAND_IN_METHOD: &str = "x-octroi-refused";
 
+/// Most bytes of interim answers that wait for a client to take them.
+const MOST_UNTOLD: usize = 64 * 1024;
+
 /// Shared by a connection's guard, which hyper wants to be `Send`, and the service on it.
 #[derive(Debug, Default)]
 pub struct Link {
@@ -104,10 +107,15 @@ impl Link {
 
 impl Teller for Link {
     /// Only where all was sent: an interim answer must not come in the middle of the answer before it. It is
-    /// a hint, and can be done without.
+    /// a hint, and can be done without, as are more of them than a slow client takes.
     fn tell(&self, interim: Vec<u8>) {
         if self.is_flushed.load(Ordering::Acquire) {
-            self.interim.lock().unwrap_or_else(PoisonError::into_inner).extend(interim);
+            let mut untold = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+            if untold.len() + interim.len() > MOST_UNTOLD {
+                return;
+            }
+            untold.extend(interim);
+            drop(untold);
             self.has_interim.store(true, Ordering::Release);
             if let Some(task) = &*self.connection.lock().unwrap_or_else(PoisonError::into_inner) {
                 task.wake_by_ref();

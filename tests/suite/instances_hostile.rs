@@ -247,6 +247,59 @@ fn clients_that_do_not_read_cost_little_memory_and_their_places_come_back() {
     eventually("places are given back", || is_quiet(&world));
 }
 
+#[test]
+fn hints_without_end_cost_little_memory_and_end_in_time() {
+    let backend = Backend::start("131");
+    backend.script(hints());
+    let world = south(&[url(backend.address)], |settings| {
+        settings.set("backend", "first_byte_timeout", r#""3s""#);
+    });
+    let mut client = world.signed_in(SOUTH);
+    let get = client.get("/").program().bytes();
+    let before = resident_kb(&world);
+    let mut held: Vec<_> = (0..4).map(|_| connect(world.gateway.public)).collect();
+    for stream in &mut held {
+        stream.write_all(&get).unwrap();
+    }
+    let mut most = 0;
+    eventually("the backend is given up", || {
+        most = most.max(resident_kb(&world));
+        instances(&world)[0]["failures"] == 4
+    });
+    let grown = most.saturating_sub(before);
+    assert!(grown < 20_000, "{grown} kB of hints that nobody reads");
+    drop(held);
+    eventually("places are given back", || is_quiet(&world));
+}
+
+#[test]
+fn hints_without_end_leave_time_for_other_cafs() {
+    let backend = Backend::start("131");
+    backend.script(hints());
+    let world = south(&[url(backend.address)], |settings| {
+        settings.set("server", "workers", "1").set("backend", "first_byte_timeout", r#""20s""#);
+    });
+    let mut client = world.signed_in(SOUTH);
+    let mut other = world.admitted();
+    let mut held = connect(world.gateway.public);
+    held.write_all(&client.get("/").program().bytes()).unwrap();
+    eventually("hints come", || backend.count() == 1);
+    for _ in 0..3 {
+        let asked = Instant::now();
+        assert_eq!(other.get("/").program().send().status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    }
+}
+
+/// Interim answers, without end.
+fn hints() -> Script {
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(8_000)).repeat(8);
+    Arc::new(move |_, stream| {
+        while stream.write_all(hint.as_bytes()).is_ok() {}
+        Then::Close
+    })
+}
+
 fn resident_kb(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

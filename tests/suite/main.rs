@@ -21,6 +21,7 @@ mod caf;
 mod calendar;
 mod clicks;
 mod demo;
+mod expect;
 mod explain;
 mod forgotten;
 mod forwarding;

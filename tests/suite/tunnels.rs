@@ -179,6 +179,16 @@ on_each_store! {
         let mut socket = open(&world.gateway, &client);
         client.post("/portail/caf").json(&json!({"caf": "751"})).send();
         socket.is_closed(1_008);
+        let mut client = world.at("921");
+        let mut socket = open(&world.gateway, &client);
+        client.post("/portail/quitter").program().send();
+        socket.is_closed(1_008);
+        let mut socket = open(&world.gateway, &world.at("921"));
+        // As many sessions as an account may have end the oldest.
+        for _ in 0..5 {
+            world.signed_in(TWO_CAFS);
+        }
+        socket.is_closed(1_008);
         let client = world.at("921");
         let mut socket = open(&world.gateway, &client);
         world.gateway.advance(30 * 60);

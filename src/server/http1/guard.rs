@@ -174,17 +174,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncWrite + Unpin> Guard<S> {
     /// Writes interim answers, which came where an answer may begin.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(interim) = self.link.interim() {
-            self.first.extend(interim);
-        }
-        while !self.first.is_empty() {
+        loop {
+            if self.first.is_empty() {
+                let Some(interim) = self.link.interim() else { return Poll::Ready(Ok(())) };
+                self.first = interim;
+            }
             let size = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.first))?;
             if size == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             self.first.drain(..size);
         }
-        Poll::Ready(Ok(()))
     }
 }
 
