@@ -147,7 +147,7 @@ impl Portal {
         if !path.is_under(prefix) {
             return Route::Outside;
         }
-        let action = path.as_str().get(prefix.len()..).and_then(Action::at);
+        let action = path.after(prefix).and_then(Action::at);
         action
             .filter(|action| *action != Action::Logo || self.site.logo.is_some())
             .map_or(Route::Nowhere, Route::Action)

@@ -59,5 +59,7 @@ mod stores;
 mod tls;
 mod tunnels;
 mod warning;
+mod warning_limit;
+mod warning_odd;
 mod warning_seen;
 mod wire;
