@@ -264,7 +264,7 @@ fn by_keyboard_in_a_browser_without_javascript() {
         browser.reads("712,50 <b>").await;
         let received = "<!doctype html><p>Déclaration reçue";
         world.caf921.script(answer_with("Content-Type: text/html; charset=utf-8\r\n", received));
-        browser.press("Envoyer cette saisie à Caf des Hauts-de-Seine").await;
+        browser.press("Envoyer cette saisie à la Caf des Hauts-de-Seine").await;
         browser.reads("Déclaration reçue").await;
         assert_eq!(browser.place().await, "/saisie");
         browser.close().await;
