@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod actions;
 mod administration;
 mod audit;
 mod audit_kept;
