@@ -44,6 +44,8 @@ mod pages_safe;
 mod pages_walks;
 mod pages_words;
 mod parked;
+mod parked_kept;
+mod parked_seen;
 mod passwords;
 mod problems;
 mod proxied;
