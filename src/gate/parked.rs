@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::Token;
@@ -16,8 +16,12 @@ use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Ta
 use crate::portal::PARKED_FIELD;
 use crate::session::{Ready, Shown, Stage};
 
-/// A form has that long to come in.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What is read of a form that is too long to be kept, in bytes.
+const MOST_READ: usize = 32 << 20;
+/// A form has that long to come in: 1 MiB, over a line of 256 kbit/s.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// One that will not be kept is heard out for less.
+const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Length of a body that asks for a form to be sent: the field, `=`, and 43 characters.
 const WORD_LENGTH: usize = PARKED_FIELD.len() + 1 + 43;
 
@@ -26,7 +30,10 @@ pub(super) fn is_form<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let is_page = match headers.get("sec-fetch-mode") {
         Some(mode) => mode == "navigate",
-        None => headers.get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes())),
+        None => {
+            headers.get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes()))
+                && headers.get("x-requested-with").is_none_or(|asker| asker != "XMLHttpRequest")
+        }
     };
     request.method() == Method::POST && is_page && content_type(headers).is_some_and(Form::is_one)
 }
@@ -42,33 +49,40 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 impl Gate {
     /// Keeps the form of a session that has run out; what its browser is told.
     pub(super) async fn park(&self, arrival: Box<Arrival>) -> Problem {
-        let lost = || Problem::session_expired().leading_to(self.shared.portal.page_of(None));
-        match self.keep(arrival).await {
-            Ok(Some(token)) => Problem::session_expired_form_kept(KEPT_FOR)
-                .leading_to(self.shared.portal.page_of(None))
-                .setting(self.shared.parking_cookie.set(&token)),
+        let problem = if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
+        let lost = || problem.with_a_lost_form();
+        let problem = match self.keep(arrival).await {
+            Ok(Some(token)) => {
+                Problem::session_expired_form_kept(KEPT_FOR).setting(self.shared.parking_cookie.set(&token))
+            }
             Ok(None) => lost(),
             Err(error) => {
                 tracing::warn!(%error, "a form of an ended session was not kept");
                 lost()
             }
-        }
+        };
+        problem.leading_to(self.shared.portal.page_of(None))
     }
 
     async fn keep(&self, arrival: Box<Arrival>) -> Result<Option<Token>, ParkingError> {
-        let Shown::Token(token) = self.shared.cookie.read(arrival.request.headers()) else { return Ok(None) };
-        let (id, place) = (token.id(), arrival.client.to_string());
-        let Some(Stage::Ready(stage)) = self.shared.sessions.former(&id).await? else { return Ok(None) };
-        let (head, body) = arrival.request.into_parts();
+        let Arrival { request, client, .. } = *arrival;
+        let (head, body) = request.into_parts();
+        let (id, former) = match self.shared.cookie.read(&head.headers) {
+            Shown::Token(token) => (Some(token.id()), self.shared.sessions.former(&token.id()).await?),
+            _ => (None, None),
+        };
+        // It is read in any case: a browser that is still sending shows no answer.
+        let patience = if former.is_some() { PATIENCE } else { SHORT_PATIENCE };
+        let body = collect(body, MOST, patience).await;
+        let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former, body) else { return Ok(None) };
         let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
             return Ok(None);
         };
-        let Some(body) = collect(body, MOST).await else { return Ok(None) };
         let Some(form) = Form::read(kind, body).await else { return Ok(None) };
         let parking = &self.shared.parking;
         let shown = self.shared.parking_cookie.read(&head.headers);
         let label = parking.label(Owner::from(&stage), target.to_string(), &form);
-        parking.keep(&id, &place, shown.as_ref(), label, form).await.map(Some)
+        parking.keep(&id, &client.to_string(), shown.as_ref(), label, form).await.map(Some)
     }
 
     /// The secret of a form that this request may ask to send: few do, and those are looked into.
@@ -93,7 +107,7 @@ impl Gate {
         let owner = Owner::from(&stage);
         let waiting = self.shared.parking.look_at(&last, &owner).await?;
         let body = std::mem::replace(arrival.request.body_mut(), Sent::Kept(Full::default()));
-        let Some(body) = collect(body, WORD_LENGTH).await else {
+        let Some(body) = collect(body, WORD_LENGTH, SHORT_PATIENCE).await else {
             return Err(Problem::bad_request("Le corps de la demande n’est pas arrivé en entier."));
         };
         let token = waiting.as_ref().map_or(&last, |(token, _)| token).clone();
@@ -166,8 +180,21 @@ fn never_sent(error: &forward::Error) -> bool {
     error.reason().is_before_sending()
 }
 
-/// A body of at most so many bytes, that comes in time and in whole.
-async fn collect(body: Sent, most: usize) -> Option<Bytes> {
-    let collected = tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await;
-    Some(collected.ok()?.ok()?.to_bytes())
+/// A body of at most so many bytes, that comes in time and in whole. Of a longer one nothing is kept, but the rest is
+/// read up to a limit.
+async fn collect(mut body: Sent, most: usize, patience: Duration) -> Option<Bytes> {
+    let collecting = async {
+        let (mut whole, mut length) = (Vec::new(), 0_usize);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.ok()?.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            match length {
+                _ if length <= most => whole.extend_from_slice(&data),
+                _ if length <= MOST_READ => whole = Vec::new(),
+                _ => return None,
+            }
+        }
+        (length <= most).then(|| whole.into())
+    };
+    tokio::time::timeout(patience, collecting).await.ok()?
 }

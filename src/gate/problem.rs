@@ -39,6 +39,8 @@ struct Inner {
     suite: Option<String>,
     form: Option<Box<Page>>,
     field: Option<&'static str>,
+    /// A form that its browser alone still holds.
+    lost_form: bool,
     closes: bool,
 }
 
@@ -128,6 +130,7 @@ impl Problem {
             code: problem.code,
             wait_s: problem.retry_after.map(french::seconds),
             caf: named_caf(&problem.extra),
+            stays: problem.lost_form,
         };
         portal.problem_page(problem.status, complaint, problem.form.map(|form| *form), problem.suite)
     }

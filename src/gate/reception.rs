@@ -23,6 +23,11 @@ impl Gate {
     pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
         let stage = arrival.session.as_deref().map(Session::stage);
         let route = self.shared.portal.route(&arrival.path);
+        if let Some(session) = &arrival.session
+            && route.counts_as_action(arrival.request.method())
+        {
+            self.act(session, arrival.request.headers(), &arrival.path);
+        }
         match (stage, route) {
             (_, Route::Nowhere) => Err(Problem::not_found()),
             (stage, Route::Action(action)) if action.open_to(stage) => self.visit(action, arrival).await,
@@ -36,7 +41,7 @@ impl Gate {
                 Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
                 None => self.forward(ready.caf(), arrival).await,
             },
-            (None, Route::Outside) if arrival.shown_dead && parked::is_form(&arrival.request) => {
+            (None, Route::Outside) if parked::is_form(&arrival.request) => {
                 Err(Box::pin(self.park(arrival)).await)
             }
             (None, _) => {
@@ -61,14 +66,9 @@ impl Gate {
 
     /// One of the portal's actions.
     async fn visit(&self, action: Action, arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
-        let Arrival { request, provenance, path, client, session, shown_dead, clicked_twice, .. } = *arrival;
+        let Arrival { request, provenance, client, session, shown_dead, clicked_twice, .. } = *arrival;
         if action.tries_a_password(request.method()) {
             self.shared.limits.login.check(&client)?;
-        }
-        if let Some(session) = &session
-            && action.counts_as_action(request.method())
-        {
-            self.act(session, request.headers(), &path);
         }
         let (place, rendering) = (client.to_string(), Rendering::of(request.method(), request.headers()));
         let address = provenance.client.to_string();

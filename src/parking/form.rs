@@ -1,7 +1,9 @@
 //! A form as a browser posts it: read to be shown, and rid of its passwords.
 
 use bytes::Bytes;
+use encoding_rs::WINDOWS_1252;
 use futures_util::stream;
+use http::header::CONTENT_DISPOSITION;
 use multer::Multipart;
 
 /// Largest body that is kept, in bytes.
@@ -130,7 +132,7 @@ fn pair_field(pair: &[u8]) -> Field {
     Field { name: unescaped(name), value: Value::Text(unescaped(value)) }
 }
 
-/// A page in Latin-1 posts its form in Latin-1: what is no UTF-8 is read so.
+/// A page in Latin-1 posts its form in Latin-1, which browsers take for windows-1252: what is no UTF-8 is read so.
 fn unescaped(text: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
@@ -158,7 +160,7 @@ fn hex(digit: u8) -> Option<u8> {
 fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     }
 }
 
@@ -175,7 +177,7 @@ async fn parts(boundary: &str, body: Bytes) -> Option<Vec<Field>> {
     let mut parts = multipart(boundary, body);
     let mut fields = Vec::new();
     while let Some(part) = parts.next_field().await.ok()? {
-        let (name, file) = (part.name()?.to_owned(), part.file_name().map(str::to_owned));
+        let (name, file) = (named(&part, b"name")?, named(&part, b"filename"));
         let content = part.bytes().await.ok()?;
         let value = match file {
             Some(file) => Value::File(file, content.len()),
@@ -186,11 +188,30 @@ async fn parts(boundary: &str, body: Bytes) -> Option<Vec<Field>> {
     Some(fields)
 }
 
+/// A parameter of a part's `Content-Disposition`, in whatever encoding its page was written. Browsers quote it, and
+/// escape quotes and line ends alone (`%22`, `%0D`, `%0A`; HTML, "Multipart form data").
+fn named(part: &multer::Field<'_>, wanted: &[u8]) -> Option<String> {
+    let mut rest = part.headers().get(CONTENT_DISPOSITION)?.as_bytes();
+    loop {
+        let parameter = &rest[rest.iter().position(|byte| *byte == b';')? + 1..];
+        let equals = parameter.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (parameter[..equals].trim_ascii(), parameter[equals + 1..].trim_ascii_start());
+        let (value, after) = match value.strip_prefix(b"\"") {
+            Some(quoted) => quoted.split_at(quoted.iter().position(|byte| *byte == b'"')?),
+            None => value.split_at(value.iter().position(|byte| *byte == b';').unwrap_or(value.len())),
+        };
+        if name.eq_ignore_ascii_case(wanted) {
+            return Some(readable(value).replace("%22", "\"").replace("%0D%0A", " "));
+        }
+        rest = after;
+    }
+}
+
 async fn strip_parts(boundary: &str, body: Bytes) -> Option<Bytes> {
     let mut parts = multipart(boundary, body);
     let mut kept = Vec::new();
     while let Some(part) = parts.next_field().await.ok()? {
-        if part.name().is_some_and(is_password) {
+        if named(&part, b"name").is_none_or(|name| is_password(&name)) {
             continue;
         }
         kept.extend_from_slice(format!("--{boundary}\r\n").as_bytes());

@@ -59,6 +59,11 @@ async fn fields_are_read_whatever_the_page_was_written_in() {
             text("%zz", "%4"),
         ])
     );
+    // What browsers call Latin-1 has more characters.
+    assert_eq!(
+        read(b"prix=12%80&l%92%9cuvre=%c9t\xe9").await,
+        Some(vec![text("prix", "12€"), text("l’œuvre", "Été")])
+    );
     assert_eq!(fields("text/plain", &Bytes::from_static(b"a=b")).await, None);
     let many: Bytes = "a=1&".repeat(10_001).into();
     assert_eq!(fields(URLENCODED, &many).await, None);
@@ -103,6 +108,25 @@ async fn multipart_forms_are_read_and_stripped() {
         assert!(Form::read(MULTIPART, Bytes::from(broken)).await.is_none(), "{broken:?}");
     }
     assert!(Form::read("multipart/form-data", Bytes::from_static(b"x")).await.is_none());
+}
+
+#[tokio::test]
+async fn multipart_forms_of_pages_in_latin_1_are_read_too() {
+    let body = b"------b\r\nContent-Disposition: form-data; name=\"pr\xe9nom\"\r\n\r\nZo\xeb 5\x80\r\n\
+                 ------b\r\nContent-Disposition: form-data; name=\"mot de passe cr\xe9\xe9\"\r\n\r\nsecret\r\n\
+                 ------b\r\ncontent-disposition: FORM-DATA; filename=\"paie %22d\xe9c%22; 1.pdf\"; name=a\r\n\r\nx\xff\r\n\
+                 ------b\r\nContent-Disposition: form-data; name=\"vide\"; filename=\"\"\r\n\r\n\r\n------b--\r\n";
+    let form = Form::read(MULTIPART, Bytes::from_static(body)).await.expect("a form");
+    assert!(form.lacks_password());
+    let body = form.into_body();
+    assert!(!body.windows(6).any(|window| window == b"secret"));
+    assert!(body.windows(10).any(|window| window == b"Zo\xeb 5\x80\r\n--"), "to the byte");
+    let file = |name: &str, file: &str, size| Field {
+        name: name.to_owned(),
+        value: Value::File(file.to_owned(), size),
+    };
+    let expected = vec![text("prénom", "Zoë 5€"), file("a", "paie \"déc\"; 1.pdf", 2), file("vide", "", 0)];
+    assert_eq!(fields(MULTIPART, &body).await, Some(expected));
 }
 
 #[test]

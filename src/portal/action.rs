@@ -56,6 +56,18 @@ pub enum Route {
     Action(Action),
 }
 
+impl Route {
+    /// Whether a request there puts the idle time back to full by itself (contract, section 1): what lies outside
+    /// does once it is admitted.
+    pub fn counts_as_action(self, method: &Method) -> bool {
+        match self {
+            Self::Outside => false,
+            Self::Nowhere => true,
+            Self::Action(action) => action.counts_as_action(method),
+        }
+    }
+}
+
 impl Action {
     /// The action of a path below the prefix. The prefix alone is the home page.
     pub(super) fn at(rest: &str) -> Option<Self> {
@@ -135,11 +147,12 @@ impl Action {
     }
 
     /// Whether it shows that its user is there: reading the state and loading a page's looks do not.
-    pub fn counts_as_action(self, _: &Method) -> bool {
-        !matches!(
-            self,
-            Self::Session | Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo
-        )
+    fn counts_as_action(self, method: &Method) -> bool {
+        match self {
+            Self::Session => !matches!(*method, Method::GET | Method::HEAD),
+            Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo => false,
+            _ => true,
+        }
     }
 
     /// Whether it moves a session on in a way that a second click may ask for again. Not a change of password: its

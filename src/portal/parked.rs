@@ -118,6 +118,7 @@ fn page(portal: &Portal, session: &Session, waiting: Option<Waiting>) -> Page {
 fn shown(field: Field) -> (String, String) {
     match field.value {
         Value::Text(text) => (field.name, text),
+        Value::File(name, 0) if name.is_empty() => (field.name, "aucun fichier".to_owned()),
         Value::File(name, size) => (field.name, format!("fichier {name} ({size} octets)")),
     }
 }

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod actions;
 mod administration;
 mod audit;
 mod audit_kept;
@@ -44,6 +45,8 @@ mod pages_safe;
 mod pages_walks;
 mod pages_words;
 mod parked;
+mod parked_kept;
+mod parked_seen;
 mod passwords;
 mod problems;
 mod proxied;

@@ -340,7 +340,7 @@ async fn choose(browser: &Browser, code: &str) {
     browser.press("Valider").await;
 }
 
-async fn double_click(browser: &Browser, css: &str) {
+pub async fn double_click(browser: &Browser, css: &str) {
     let element = browser.find(css).await;
     let (down, up) =
         (PointerAction::Down { button: MOUSE_BUTTON_LEFT }, PointerAction::Up { button: MOUSE_BUTTON_LEFT });

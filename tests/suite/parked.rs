@@ -9,19 +9,19 @@ use crate::harness::eventually;
 use crate::harness::world::{Kind, ONE_CAF, PASSWORD, SIRET, TWO_CAFS, World, account, sign_in};
 use crate::on_each_store;
 
-const TARGET: &str = "/teleprocedure/certificat-emploi/saisie?mois=11";
-const BODY: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50&mot_de_passe=jamais";
-const KEPT: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50";
-const FORM: &str = "application/x-www-form-urlencoded";
-const WAITING: &str = "/portail/declaration-en-attente";
+pub const TARGET: &str = "/teleprocedure/certificat-emploi/saisie?mois=11";
+pub const BODY: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50&mot_de_passe=jamais";
+pub const KEPT: &str = "salarie=Zo%C3%A9+Petit&salaire=712%2C50";
+pub const FORM: &str = "application/x-www-form-urlencoded";
+pub const WAITING: &str = "/portail/declaration-en-attente";
 
 /// Posts the form as a browser does.
-fn post(client: &mut Client, target: &str, body: &str) -> Response {
+pub fn post(client: &mut Client, target: &str, body: &str) -> Response {
     client.post(target).page().body(FORM, body.as_bytes()).send()
 }
 
 /// Someone at Caf 921 who let the session run out, and then posted the form.
-fn late(world: &mut World) -> Client {
+pub fn late(world: &mut World) -> Client {
     let mut client = world.at("921");
     world.gateway.advance(1_800);
     let answer = post(&mut client, TARGET, BODY);
@@ -37,16 +37,16 @@ impl Response {
     }
 }
 
-fn waiting(client: &mut Client) -> Value {
+pub fn waiting(client: &mut Client) -> Value {
     client.get(WAITING).program().send().json()
 }
 
 /// The body that sends what waits.
-fn word(told: &Value) -> String {
+pub fn word(told: &Value) -> String {
     format!("{}={}", told["envoi"]["champ"].as_str().unwrap(), told["envoi"]["valeur"].as_str().unwrap())
 }
 
-fn back_at(client: &mut Client, caf: &str) -> Response {
+pub fn back_at(client: &mut Client, caf: &str) -> Response {
     assert_eq!(sign_in(client, TWO_CAFS, PASSWORD).status, 200);
     client.post("/portail/caf").json(&json!({"caf": caf})).send()
 }

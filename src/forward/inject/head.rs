@@ -40,15 +40,15 @@ pub(super) fn edit<B: Body>(head: &mut Parts, body: &B, wish: &Wish, site: &Site
         confirm(headers, wish.kept.as_ref(), site);
         return None;
     }
-    let size = if wish.is_head { said_size(headers) } else { body.size_hint().exact() };
-    if !is_whole(head.status) || size == Some(0) || !is_open(headers) {
+    let length = if wish.is_head { said_length(headers) } else { body.size_hint().exact() };
+    if !is_whole(head.status) || length == Some(0) || !is_open(headers) {
         return None;
     }
     let encoding = encoding(headers)?;
     let permission = policy::permission(headers, site)?;
     let nonce = permission.nonce.clone();
     permission.grant(headers);
-    let coding = wish.coding.filter(|_| size.is_none_or(|size| SMALL <= size));
+    let coding = wish.coding.filter(|_| length.is_none_or(|length| SMALL <= length));
     rename(headers);
     headers.remove(CONTENT_ENCODING);
     if let Some(coding) = coding {
@@ -89,7 +89,7 @@ fn rename(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("Accept-Encoding, Sec-Fetch-Dest"));
 }
 
-fn said_size(headers: &HeaderMap) -> Option<u64> {
+fn said_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

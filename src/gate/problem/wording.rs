@@ -33,6 +33,17 @@ impl Problem {
             .with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
     }
 
+    /// The same, with a form that could not be kept: its browser still holds it.
+    #[must_use]
+    pub fn with_a_lost_form(mut self) -> Self {
+        let detail = "Ce que vous venez de valider n’a pas été transmis, et n’a pas pu être gardé. Laissez cette page ouverte, \
+                         connectez-vous dans un autre onglet, à la même Caf, puis revenez ici et rechargez cette page\u{a0}: votre \
+                         navigateur proposera de l’envoyer à nouveau.";
+        detail.clone_into(&mut self.0.detail);
+        self.0.lost_form = true;
+        self
+    }
+
     /// A form that is to be sent, and is no longer there.
     pub fn nothing_parked() -> Self {
         Self::bad_request(
@@ -213,6 +224,7 @@ impl Problem {
             suite: None,
             form: None,
             field: None,
+            lost_form: false,
             closes: false,
         }))
     }

@@ -50,6 +50,8 @@ pub struct Complaint {
     pub wait_s: Option<u64>,
     /// Name of the Caf that it is about, and whom to ask there.
     pub caf: Option<(String, String)>,
+    /// Whether the page is to stay open while its user goes on: the browser can send again what it was asked for.
+    pub stays: bool,
 }
 
 impl Complaint {

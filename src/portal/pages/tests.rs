@@ -30,6 +30,7 @@ fn complaint() -> Complaint {
         code: "volet-ferme",
         wait_s: Some(61),
         caf: Some((HOSTILE.to_owned(), HOSTILE.to_owned())),
+        stays: false,
     }
 }
 

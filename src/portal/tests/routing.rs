@@ -49,7 +49,8 @@ fn methods_are_those_of_the_contract() {
     }
     assert!(Action::SignIn.tries_a_password(&Method::POST) && !Action::SignIn.tries_a_password(&Method::GET));
     assert!(
-        !Action::Session.counts_as_action(&Method::GET) && Action::Continue.counts_as_action(&Method::POST)
+        !Route::Action(Action::Session).counts_as_action(&Method::GET)
+            && Route::Action(Action::Continue).counts_as_action(&Method::POST)
     );
 }
 

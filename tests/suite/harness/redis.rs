@@ -48,6 +48,11 @@ impl Redis {
         answer
     }
 
+    /// Its folder, where all that it was told is written at once.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     fn answers(&self) {
         eventually("redis-server answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }

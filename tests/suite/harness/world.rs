@@ -56,7 +56,7 @@ pub struct World {
     pub caf921: Backend,
     pub caf751: Backend,
     pub redis: Option<Redis>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -78,7 +78,7 @@ impl World {
         settings.caf("751", "Caf de Paris", &[caf751.address]);
         change(&mut settings);
         let gateway = Gateway::start(&settings);
-        let world = Self { gateway, settings, caf921, caf751, redis, _folder: folder };
+        let world = Self { gateway, settings, caf921, caf751, redis, folder: folder };
         if world.redis.is_some() {
             super::eventually("the store is reached", || {
                 world.gateway.admin().get("/readyz").send().status == 200
@@ -114,6 +114,26 @@ impl World {
         let replica = Gateway::start(&self.settings);
         super::eventually("the replica is ready", || replica.admin().get("/readyz").send().status == 200);
         replica
+    }
+
+    /// Every byte that its store has on the disk.
+    pub fn stored(&self) -> Vec<u8> {
+        let mut folders = vec![match &self.redis {
+            Some(redis) => redis.folder().to_owned(),
+            None => self.folder.path().to_owned(),
+        }];
+        let mut bytes = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    bytes.extend(std::fs::read(path).unwrap());
+                }
+            }
+        }
+        bytes
     }
 
     /// Someone who has signed in.
