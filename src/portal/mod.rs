@@ -291,7 +291,7 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
-            Action::Forgot => forgot::ask(self, written).await,
+            Action::Forgot => forgot::ask(self, visit, written).await,
             Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,

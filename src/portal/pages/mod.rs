@@ -298,6 +298,14 @@ impl ResetPage {
     fn remaining(&self) -> Option<String> {
         remaining(self.history)
     }
+
+    /// Whether the form would lead nowhere: the link opens nothing any more.
+    fn is_dead(&self) -> bool {
+        self.frame
+            .complaint
+            .as_ref()
+            .is_some_and(|wrong| wrong.code == "requete-invalide" && wrong.field.is_none())
+    }
 }
 
 fn remaining(history: usize) -> Option<String> {
