@@ -24,6 +24,7 @@ pub use breached::{Breached, BreachedError};
 pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
 pub use import::{AccountRow, Changed, FieldChange, Imported, Plan};
+pub use lockout::Locks;
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use rotation::{Owed, Reminded};
 pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
