@@ -175,13 +175,17 @@ impl Portal {
             if action == Action::Sessions {
                 return sessions::get(self, visit).await;
             }
+            let is_page = self.tongue(visit.rendering) == Rendering::Page;
+            if action == Action::SignIn && is_page && stage.is_some() {
+                return home::get(self, visit, retour).await;
+            }
             if action == Action::Parked {
                 return parked::get(self, visit).await;
             }
             if action == Action::Session {
                 return session::get(self, visit).await;
             }
-            if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
+            if action == Action::Reset && is_page {
                 let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
                 return Ok(self.page(&forgot::reset_page(self, token)));
             }
