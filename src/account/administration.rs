@@ -126,12 +126,12 @@ impl Accounts {
 
     /// Closes an account until it is reactivated; its sessions are the caller's to end.
     pub async fn suspend(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
-        self.update(identifiant, |account| account.status = Status::Suspended).await
+        self.update(identifiant, |account| account.turn(Status::Suspended)).await
     }
 
     /// Opens a suspended account again.
     pub async fn reactivate(&self, identifiant: &Identifiant) -> Result<Account, UpdateError> {
-        self.update(identifiant, |account| account.status = Status::Active).await
+        self.update(identifiant, |account| account.turn(Status::Active)).await
     }
 
     /// Asks for a change of password at the next sign-in or entry to a Caf.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use argon2::password_hash::phc;
 use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _};
 use futures_util::StreamExt as _;
+use rustix::process::{getpriority_process, setpriority_process};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
 
@@ -31,9 +32,11 @@ pub struct Hasher {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// How much the pool's threads yield to others (`nice`, from -20 to 19): a tenth of a core's time against a thread
-/// that wants all of it, and none of a core's time that somebody is woken for.
+/// How much more the pool's threads yield than the program's others (`nice`, from -20 to 19): a tenth of a core's time
+/// against a thread that wants all of it, and none of a core's time that somebody is woken for.
 const NICENESS: i32 = 10;
+
+const MOST_NICE: i32 = 19;
 
 /// Why no hash was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -137,7 +140,9 @@ impl Hasher {
 /// One thread of the pool, until the pool is gone.
 fn work_off(jobs: &Mutex<Receiver<Job>>) {
     // Of this thread alone, as Linux has it.
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+    let nicer = getpriority_process(None)
+        .and_then(|niceness| setpriority_process(None, (niceness + NICENESS).min(MOST_NICE)));
+    if let Err(error) = nicer {
         tracing::warn!(%error, "hashing yields to nobody: sign-ins may slow down requests");
     }
     loop {

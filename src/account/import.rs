@@ -175,7 +175,7 @@ impl Accounts {
         merged.siret = row.siret;
         merged.nom = row.nom.unwrap_or(merged.nom);
         merged.home_caf = row.home_caf.unwrap_or(merged.home_caf);
-        merged.status = row.status.unwrap_or(merged.status);
+        merged.turn(row.status.unwrap_or(stored.status));
         Changed { fields: differences(stored, &merged), account: merged }
     }
 }
@@ -210,6 +210,7 @@ impl AccountRow {
             last_caf: None,
             reminded: None,
             lock_epoch: 0,
+            suspensions: 0,
             revision: 0,
         }
     }
@@ -256,7 +257,8 @@ impl From<AccountRow> for NewAccount {
 }
 
 fn suspended(account: &Account) -> Changed {
-    let closed = Account { status: Status::Suspended, ..account.clone() };
+    let mut closed = account.clone();
+    closed.turn(Status::Suspended);
     Changed { fields: differences(account, &closed), account: closed }
 }
 

@@ -27,6 +27,17 @@ pub(super) struct Guess {
     anywhere: String,
     failures: String,
     counted: u32,
+    /// Whether its place is locked, unless it is right.
+    locks: bool,
+}
+
+/// Time left of the locks that wrong guesses brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Locks {
+    /// Of the account as a whole.
+    pub everywhere: Option<Duration>,
+    /// Of the place asked for; where none was, of the one that is locked the longest.
+    pub one_place: Option<Duration>,
 }
 
 impl Guess {
@@ -78,9 +89,10 @@ impl Lockout {
         )
         .await;
         let counted = if let Attempt::Allowed { count } = noted? { count } else { 0 };
-        if let Attempt::Locked { retry_after } = tried? {
-            return locked(retry_after);
-        }
+        let locks = match tried? {
+            Attempt::Allowed { count } => count >= self.from_one_place.max,
+            Attempt::Locked { retry_after } => return locked(retry_after),
+        };
         if let Attempt::Locked { retry_after } =
             self.counters.attempt(&anywhere, &self.from_anywhere, now).await?
         {
@@ -88,23 +100,47 @@ impl Lockout {
             self.counters.take_back(&here, &self.from_one_place).await?;
             return locked(retry_after);
         }
-        Ok(Guess { here, anywhere, failures, counted })
+        Ok(Guess { here, anywhere, failures, counted, locks })
     }
 
-    /// Time left of the longest lock, everywhere or at `place`.
-    pub(super) async fn left(
+    /// A guess was wrong. That its place is locked is noted: of all places together only the account is known later.
+    pub(super) async fn fail(&self, guess: &Guess, now: Timestamp) -> Result<(), StoreError> {
+        if !guess.locks {
+            return Ok(());
+        }
+        let somewhere = somewhere_key(&guess.anywhere);
+        let lock = self.counters.lock_left(&guess.here, now).await?;
+        let Some(lock) = lock.max(self.counters.lock_left(&somewhere, now).await?) else { return Ok(()) };
+        let rule = AttemptRule { max: 1, lockout: lock, grows: false, longest: lock, memory: lock };
+        self.counters.forgive(&somewhere).await?;
+        self.counters.attempt(&somewhere, &rule, now).await.map(drop)
+    }
+
+    /// A guess that nobody had time to look at locks nobody out. It stays among the failures that are told.
+    pub(super) async fn take_back(&self, guess: &Guess) -> Result<(), StoreError> {
+        self.counters.take_back(&guess.here, &self.from_one_place).await?;
+        self.counters.take_back(&guess.anywhere, &self.from_anywhere).await
+    }
+
+    /// The locks that stand, of which the one of `place`, or of whichever is locked the longest.
+    pub(super) async fn standing(
         &self,
         typed: &str,
         epoch: u64,
         place: Option<&str>,
         now: Timestamp,
-    ) -> Result<Option<Duration>, StoreError> {
+    ) -> Result<Locks, StoreError> {
         let anywhere = account_key(typed, epoch);
         let here = match place {
-            Some(place) => self.counters.lock_left(&format!("{anywhere}@{place}"), now).await?,
-            None => None,
+            Some(place) => format!("{anywhere}@{place}"),
+            None => somewhere_key(&anywhere),
         };
-        Ok(self.counters.lock_left(&anywhere, now).await?.max(here))
+        let (everywhere, one_place) = futures_util::future::join(
+            self.counters.lock_left(&anywhere, now),
+            self.counters.lock_left(&here, now),
+        )
+        .await;
+        Ok(Locks { everywhere: everywhere?, one_place: one_place? })
     }
 
     pub(super) async fn forgive(&self, guess: &Guess) -> Result<(), StoreError> {
@@ -126,6 +162,11 @@ impl Lockout {
 /// What was typed may be anything, of any length: only its hash becomes a key.
 fn account_key(typed: &str, epoch: u64) -> String {
     format!("sign-in:{}.{epoch}", hashed(typed))
+}
+
+/// No place has this name.
+fn somewhere_key(anywhere: &str) -> String {
+    format!("{anywhere}@")
 }
 
 /// What was typed for a name, as part of a key.

@@ -24,6 +24,7 @@ pub use breached::{Breached, BreachedError};
 pub use evidence::{Before, GrantedCaf, PasswordChanged, SignedIn};
 pub use hashing::{HashError, Hasher, InvalidHash};
 pub use import::{AccountRow, Changed, FieldChange, Imported, Plan};
+pub use lockout::Locks;
 pub use recovery::{BeginError, PreparedRecovery, Recoveries, Recovery, RecoveryError, RecoveryStore};
 pub use rotation::{Owed, Reminded};
 pub use service::{Accounts, ChangeError, GrantError, Policy, PreparedChange, SignInError};
@@ -68,6 +69,9 @@ pub struct Account {
     /// Grows when the locks that wrong guesses brought are lifted: those counted under a former one are forgotten.
     #[serde(default)]
     pub lock_epoch: u64,
+    /// How often it was suspended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suspensions: u64,
     /// Grows by one at each change; a change made from an older reading is refused by the store.
     #[serde(default)]
     pub revision: u64,
@@ -78,6 +82,18 @@ impl Account {
     pub fn may_sign_in(&self) -> bool {
         self.status == Status::Active
     }
+
+    fn turn(&mut self, status: Status) {
+        if self.status != status && status == Status::Suspended {
+            self.suspensions += 1;
+        }
+        self.status = status;
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whether an account may be used.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +20,9 @@ use crate::limits::{Attempt, AttemptRule, Counters};
 pub struct Recovery {
     /// Whose password.
     pub account: Identifiant,
-    /// When that password was last changed: any other change meanwhile makes the token worthless.
-    pub password_changed_at: Timestamp,
+    /// How the account stood then, as a hash: any other change meanwhile makes the token worthless.
+    #[serde(default)]
+    pub standing: String,
     /// The first instant at which it opens nothing any more.
     pub expires_at: Timestamp,
 }
@@ -89,8 +93,12 @@ pub enum BeginError {
 
 /// How long a token is good.
 const LIFE: Duration = Duration::from_mins(15);
-/// Letters that one account is sent in an hour, whoever asks for them.
+/// How often the replacement is tried again on what another has just written.
+const ROUNDS: usize = 5;
+/// Letters that one account is sent in an hour when they are asked for from one place, and from anywhere: somebody
+/// else's asking does not leave its owner without.
 const LETTERS: AttemptRule = AttemptRule { max: 3, lockout: HOUR, grows: false, longest: HOUR, memory: HOUR };
+const LETTERS_FROM_ANYWHERE: AttemptRule = AttemptRule { max: 12, ..LETTERS };
 const HOUR: Duration = Duration::from_hours(1);
 
 impl Recoveries {
@@ -99,12 +107,16 @@ impl Recoveries {
         Self { accounts, store, counters }
     }
 
-    /// Counts a letter that is asked for, whether the name is an account's or not; `false` when it is one too
-    /// many.
-    pub async fn may_ask(&self, typed: &str) -> Result<bool, StoreError> {
-        let key = format!("recovery:{}", hashed(typed));
-        let counted = self.counters.attempt(&key, &LETTERS, self.accounts.clock.now()).await?;
-        Ok(matches!(counted, Attempt::Allowed { .. }))
+    /// Counts a letter that is asked for from `place`, whether the name is an account's or not; `false` when it is
+    /// one too many.
+    pub async fn may_ask(&self, typed: &str, place: &str) -> Result<bool, StoreError> {
+        let (anywhere, now) = (format!("recovery:{}", hashed(typed)), self.accounts.clock.now());
+        for (key, rule) in [(format!("{anywhere}@{place}"), LETTERS), (anywhere, LETTERS_FROM_ANYWHERE)] {
+            if let Attempt::Locked { .. } = self.counters.attempt(&key, &rule, now).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The first instant at which what was asked for at `asked_at` opens nothing any more.
@@ -123,11 +135,8 @@ impl Recoveries {
         let found = self.accounts.store.find(identifiant).await?;
         let Some(account) = found.filter(|account| account.status == Status::Active) else { return Ok(None) };
         let token = Token::random()?;
-        let recovery = Recovery {
-            account: identifiant.clone(),
-            password_changed_at: account.password_changed_at,
-            expires_at: until,
-        };
+        let recovery =
+            Recovery { account: identifiant.clone(), standing: standing(&account), expires_at: until };
         self.store.keep(&token.id(), &recovery, now).await?;
         Ok(Some((account, token)))
     }
@@ -162,19 +171,30 @@ impl Recoveries {
     pub async fn finish(&self, prepared: PreparedRecovery) -> Result<(), RecoveryError> {
         // From here on the token is gone: of two who bring it, one goes on.
         let won = self.store.take(&prepared.id).await?.ok_or(RecoveryError::Dead)?;
-        let account = self.opened(&won).await?;
-        let account = self.accounts.with_password(account, prepared.hash, self.accounts.clock.now(), false);
-        if !self.accounts.store.replace(&account).await? {
-            return Err(ChangeError::Conflict.into());
+        // What another changed meanwhile may leave the token worth something: a sign-in that was noted does.
+        for _ in 0..ROUNDS {
+            let (account, hash) = (self.opened(&won).await?, prepared.hash.clone());
+            let account = self.accounts.with_password(account, hash, self.accounts.clock.now(), false);
+            if self.accounts.store.replace(&account).await? {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(ChangeError::Conflict.into())
     }
 
     async fn opened(&self, recovery: &Recovery) -> Result<Account, RecoveryError> {
         let account = self.accounts.store.find(&recovery.account).await?.ok_or(RecoveryError::Dead)?;
         let good = account.status == Status::Active
-            && account.password_changed_at == recovery.password_changed_at
+            && standing(&account) == recovery.standing
             && self.accounts.clock.now() < recovery.expires_at;
         if good { Ok(account) } else { Err(RecoveryError::Dead) }
     }
+}
+
+/// What a token hangs on: the password, since when, whether its change is asked for, and that nobody suspended the
+/// account. Not the locks, which may be lifted for one who waits for the letter.
+fn standing(account: &Account) -> String {
+    let Account { password_hash, password_changed_at, must_change, suspensions, .. } = account;
+    let told = format!("{} {password_changed_at} {must_change} {suspensions}", password_hash.as_str());
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, told.as_bytes()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
-use super::lockout::{Guess, Lockout};
+use super::lockout::{Guess, Lockout, Locks};
 use super::{
     Account, AccountStore, Before, GrantedCaf, HashError, Hasher, PasswordChanged, PasswordHash, SignedIn,
     Status, Strength,
@@ -237,14 +237,15 @@ impl Accounts {
         account.may_sign_in() && self.provisional_until(account).is_none_or(|until| at < until)
     }
 
-    /// Time left of the lock that wrong passwords brought, everywhere or at `place`; nothing is counted.
-    pub async fn lock_left(
+    /// The locks that wrong passwords brought, everywhere and at `place`, or at whichever place is locked the
+    /// longest; nothing is counted.
+    pub async fn locks(
         &self,
         account: &Account,
         place: Option<&str>,
         now: Timestamp,
-    ) -> Result<Option<Duration>, StoreError> {
-        self.lockout.left(account.identifiant.as_str(), account.lock_epoch, place, now).await
+    ) -> Result<Locks, StoreError> {
+        self.lockout.standing(account.identifiant.as_str(), account.lock_epoch, place, now).await
     }
 
     /// Whether an account is still active, with the password it had at `password_changed_at`.
@@ -290,13 +291,22 @@ impl Accounts {
         let epoch = account.as_ref().map(|account| account.lock_epoch);
         let guess = self.lockout.count(typed, epoch, place, self.clock.now()).await?;
         let expected = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.hasher.verify(password, expected).await?;
+        let right = match self.hasher.verify(password, expected).await {
+            Ok(right) => right,
+            Err(error) => {
+                self.lockout.take_back(&guess).await?;
+                return Err(error.into());
+            }
+        };
         match account {
             Some(account) if right && self.opens(&account, self.clock.now()) => {
                 self.lockout.forgive(&guess).await?;
                 Ok((account, guess))
             }
-            _ => Err(SignInError::Refused),
+            _ => {
+                self.lockout.fail(&guess, self.clock.now()).await?;
+                Err(SignInError::Refused)
+            }
         }
     }
 

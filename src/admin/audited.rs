@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::errand::Errand;
 use super::import::Teller;
 use super::{Command, Problem, State};
+use crate::domain::Identifiant;
 use crate::session::{Session, Sitting, Stage};
 use crate::telemetry::audit::{self, Entry};
 
@@ -26,7 +27,7 @@ pub(super) async fn carry_out(
     let now = state.clock.now();
     audit::log().check(now).await?;
     let (by, from, request) = (Some(state.author.to_string()), Some(errand.from), Some(errand.request));
-    let entry = Entry { from, by, request, ..whose(state, revoked, entry).await };
+    let entry = Entry { from, by, request, ..with_cafs(state, whose(state, revoked, entry).await).await };
     let done = match demand.permit(state).await {
         Ok(()) => command.execute(state, tell).await,
         Err(refusal) => Err(refusal),
@@ -83,7 +84,16 @@ fn entry(command: &Command) -> Option<Entry> {
         Command::DrainCaf(order) | Command::UndrainCaf(order) => Some(order.caf),
         _ => None,
     };
-    Some(Entry { what, who, caf, ..Entry::default() })
+    let cafs = if let Command::CreateAccount(new) = command { new.cafs.clone() } else { Vec::new() };
+    Some(Entry { what, who, caf, cafs, ..Entry::default() })
+}
+
+/// A change of an account is its Cafs' business.
+async fn with_cafs(state: &State, entry: Entry) -> Entry {
+    let who = entry.who.as_ref().filter(|_| entry.caf.is_none() && entry.cafs.is_empty());
+    let Some(who) = who.and_then(|who| who.parse::<Identifiant>().ok()) else { return entry };
+    let found = state.registry.accounts.find(&who).await.ok().flatten();
+    Entry { cafs: found.map(|account| account.cafs).unwrap_or_default(), ..entry }
 }
 
 /// A session is asked for by its name: whose it is has to be looked up while it lives.

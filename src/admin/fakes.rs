@@ -213,6 +213,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
     let explainer = Explainer {
         accounts: Arc::clone(&accounts),
         establishments: memory.clone(),
+        counters: memory.clone(),
         calendar: Arc::new(Calendar::new(Vec::new())),
         portal_prefix: "/portail".to_owned(),
         clock: clock.clone(),

@@ -65,7 +65,7 @@ impl fmt::Display for Sort {
     }
 }
 
-/// An instant, told as one or as a day of Paris, which begins at its midnight.
+/// An instant, told as one, as clocks in Paris show it, or as a day of Paris, which begins at its midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Until(pub Timestamp);
 
@@ -73,13 +73,17 @@ impl FromStr for Until {
     type Err = Unlike;
 
     fn from_str(text: &str) -> Result<Self, Unlike> {
-        let midnight = || {
-            let day: jiff::civil::Date = text.parse().ok()?;
-            Some(day.in_tz("Europe/Paris").ok()?.timestamp())
+        let in_paris = || {
+            // One that is wrong in its offset would be read without.
+            let is_plain = !text.contains(['+', 'Z', 'z', '[']) && text.matches('-').count() == 2;
+            let clock: jiff::civil::DateTime = text.parse().ok().filter(|_| is_plain)?;
+            Some(clock.in_tz("Europe/Paris").ok()?.timestamp())
         };
-        // A day alone is no instant; an instant is no day.
-        let instant = if text.contains(':') { text.parse().ok() } else { midnight() };
-        let unlike = Unlike("a day such as 2027-01-20, or an instant such as 2027-01-20T12:00:00+01:00");
+        let instant = text.parse().ok().or_else(in_paris);
+        let unlike = Unlike(
+            "a day such as 2027-01-20, a time of Paris such as 2027-01-20T12:00, or an instant such as \
+             2027-01-20T12:00:00+01:00",
+        );
         instant.map(Self).ok_or(unlike)
     }
 }
@@ -236,7 +240,17 @@ mod tests {
         assert_eq!(until("2027-01-20").as_deref(), Ok("2027-01-19T23:00:00Z"));
         assert_eq!(until("2027-07-20").as_deref(), Ok("2027-07-19T22:00:00Z"));
         assert_eq!(until("2027-01-20T12:00:00+01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));
-        for text in ["", "demain", "20/01/2027", "2027-02-29", "2027-01-20T12:00", "2027-13-01"] {
+        assert_eq!(until("2027-02-28T23:59").as_deref(), Ok("2027-02-28T22:59:00Z"));
+        assert_eq!(until("2027-07-20 12:00:30").as_deref(), Ok("2027-07-20T10:00:30Z"));
+        for text in [
+            "",
+            "demain",
+            "20/01/2027",
+            "2027-02-29",
+            "2027-01-20T12:00+99:00",
+            "2027-01-20T25:00",
+            "2027-13-01",
+        ] {
             assert!(until(text).is_err(), "{text}");
         }
     }

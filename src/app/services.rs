@@ -97,6 +97,7 @@ impl Services {
         let explainer = Arc::new(Explainer {
             accounts: Arc::clone(&accounts),
             establishments: store.clone(),
+            counters: store.clone(),
             calendar: Arc::clone(&calendar),
             portal_prefix: config.portal.prefix.clone(),
             clock: clock.clone(),

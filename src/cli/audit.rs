@@ -1,11 +1,12 @@
 //! `octroi audit`: whether an audit log is whole, and what it says of one Caf.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
 
 use super::output::{Table, count, date};
@@ -23,11 +24,11 @@ enum Action {
     /// Follow the chain of hashes: name the first line that was altered, removed or moved
     #[command(after_help = VERIFY_HELP)]
     Verify {
-        /// The files, the oldest first
+        /// The files, the oldest first; compressed by gzip or not
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Show the lines that are about one Caf: a table on a terminal, else the lines as they stand
+    /// Show the lines that are about one Caf or its accounts: a table on a terminal, else the lines as they stand
     #[command(after_help = EXPORT_HELP)]
     Export {
         /// The files, the oldest first
@@ -79,26 +80,41 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn check(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Early> {
-    let (mut before, mut chains): (Option<Verified>, u32) = (None, 0);
+    let mut seen: Vec<(&Path, Verified)> = Vec::new();
     for path in files {
+        let before = seen.last().map(|(_, before)| before);
         let broken = |broken| match broken {
             Broken::File { why, .. } if why.kind() != ErrorKind::InvalidData => unreadable(path, &why),
             broken => (format!("{}: {broken}", path.display()), ExitCode::FAILURE),
         };
-        let whole = verify(BufReader::new(open(path)?), before.as_ref()).map_err(broken)?;
+        let whole = verify(open(path)?, before).map_err(broken)?;
+        in_order(path, whole.as_ref(), &seen)?;
         say(out, &tell(path, whole.as_ref(), before.is_some()))?;
-        if let Some(whole) = whole {
-            chains += u32::from(before.is_none() || whole.from_the_beginning);
-            before = Some(whole);
-        }
+        seen.extend(whole.map(|whole| (&**path, whole)));
     }
-    let hash = before.map_or_else(|| "none".to_owned(), |last| last.hash);
-    let whole = match chains {
-        0 => "Nothing is written yet".to_owned(),
-        1 => "The chain is whole".to_owned(),
-        several => format!("These are {several} chains, each of them whole"),
+    say(out, &conclusion(&seen))
+}
+
+/// A file that goes on where a later one ends would pass for another chain.
+fn in_order(path: &Path, whole: Option<&Verified>, seen: &[(&Path, Verified)]) -> Result<(), Early> {
+    let after = whole.and_then(|whole| seen.iter().find(|(_, earlier)| earlier.follows == whole.hash));
+    let Some((after, _)) = after else { return Ok(()) };
+    let said = format!("{} comes before {}: give the oldest first", path.display(), after.display());
+    Err((said, ExitCode::from(2)))
+}
+
+fn conclusion(seen: &[(&Path, Verified)]) -> String {
+    let begun = seen.iter().skip(1).filter(|(_, whole)| whole.from_the_beginning).count();
+    let whole = match (seen.first(), begun) {
+        (None, _) => "Nothing is written yet".to_owned(),
+        (Some((_, first)), 0) if !first.from_the_beginning => {
+            format!("The chain is whole from line {} on", first.first)
+        }
+        (Some(_), 0) => "The chain is whole".to_owned(),
+        (Some(_), others) => format!("These are {} chains, each of them whole", others + 1),
     };
-    say(out, &format!("{whole}. Its last hash: {hash}"))
+    let hash = seen.last().map_or("none", |(_, last)| &last.hash);
+    format!("{whole}. Its last hash: {hash}")
 }
 
 fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
@@ -121,7 +137,7 @@ fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
 fn export(files: &[PathBuf], caf: CafCode, as_they_stand: bool, out: &mut dyn Write) -> Result<(), Early> {
     let mut table = Table::new(["TIME", "WHAT", "OUTCOME", "REASON", "WHO", "FROM", "BY", "REQUEST"]);
     for path in files {
-        for (number, line) in (1..).zip(BufReader::new(open(path)?).lines()) {
+        for (number, line) in (1..).zip(open(path)?.lines()) {
             let line = line.map_err(|why| unreadable(path, &why))?;
             let altered = |why| (format!("{}: line {number}: {why}", path.display()), ExitCode::FAILURE);
             match of_caf(&line, caf.as_str()).map_err(altered)? {
@@ -142,8 +158,12 @@ fn cells(line: &str) -> [String; 8] {
     })
 }
 
-fn open(path: &Path) -> Result<File, Early> {
-    File::open(path).map_err(|why| unreadable(path, &why))
+/// A file, as logrotate leaves it: compressed, it begins with two bytes that no line does (RFC 1952 section 2.3.1).
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Early> {
+    let failed = |why: io::Error| unreadable(path, &why);
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let is_compressed = file.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
+    Ok(if is_compressed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<(), Early> {

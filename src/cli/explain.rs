@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::ask::Gateway;
 use super::output::{date, printable};
-use crate::admin::{Command, ExplainQuery};
-use crate::domain::{CafCode, Identifiant, Timestamp};
+use crate::admin::{Command, ExplainQuery, Until};
+use crate::domain::{CafCode, Identifiant};
 use crate::entry::{Explanation, Outcome, Topic};
 
 #[derive(Debug, clap::Args)]
@@ -19,11 +19,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "CODE")]
     caf: CafCode,
     /// Which path they would ask for
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path)]
     path: String,
-    /// When (RFC 3339); now, where it is not told
+    /// When: 2027-02-28T23:59 on a clock in Paris, or an instant with its offset; now, where it is not told
     #[arg(long, value_name = "INSTANT")]
-    at: Option<Timestamp>,
+    at: Option<Until>,
     /// From which address: whether that place is locked is looked at too
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
@@ -33,7 +33,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { account, caf, path, at, from, gateway } = args;
+    let at = at.map(|at| at.0);
     gateway.ask(Command::Explain(ExplainQuery { account, caf, path, at, from }), show)
+}
+
+fn path(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /") }
 }
 
 fn show(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {

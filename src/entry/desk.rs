@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::account::{Accounts, ChangeError, GrantError, SignInError, SignedIn};
-use crate::domain::{CafCode, Clock, IdentifiantCommunication, StoreError};
+use crate::domain::{CafCode, Clock, Identifiant, IdentifiantCommunication, StoreError, Timestamp};
 use crate::establishment::{self, EstablishmentStore};
 use crate::limits::{Attempt, AttemptRule, Counters};
 use crate::session::{End, Session, SessionError, Sessions, Stage, Token, Whence};
@@ -172,7 +172,7 @@ impl Desk {
             _ => return Err(DeskError::Misplaced),
         };
         let caf = stage.caf();
-        let key = format!("identify:{}@{caf}", session.stage().holder().account());
+        let key = identify_key(session.stage().holder().account(), caf);
         let count = match self.counters.attempt(&key, &IDENTIFY, self.clock.now()).await? {
             Attempt::Allowed { count } => count,
             Attempt::Locked { retry_after } => return Err(DeskError::Barred { caf, retry_after }),
@@ -257,4 +257,18 @@ impl Desk {
         self.sessions.end(&entered.session, End::Outdated).await?;
         Err(DeskError::Gone)
     }
+}
+
+/// Time until an account that is barred at a Caf may type an identifiant de communication again; nothing is counted.
+pub(super) async fn barred(
+    counters: &dyn Counters,
+    account: &Identifiant,
+    caf: CafCode,
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreError> {
+    counters.lock_left(&identify_key(account, caf), now).await
+}
+
+fn identify_key(account: &Identifiant, caf: CafCode) -> String {
+    format!("identify:{account}@{caf}")
 }

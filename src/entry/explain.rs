@@ -5,12 +5,15 @@
 //! counted, changed or forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::desk;
 use crate::account::{Account, Accounts, GrantError};
 use crate::domain::{CafCode, Calendar, Clock, Identifiant, NormalPath, StoreError, Timestamp};
 use crate::establishment::{self, EstablishmentStore};
+use crate::limits::Counters;
 
 /// What is asked: would this account be let through to this path at this Caf?
 #[derive(Debug, Clone)]
@@ -64,10 +67,10 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
-    /// Whether the account may be used (rule 1).
-    SignIn,
     /// Whether wrong passwords locked it.
     Lock,
+    /// Whether the account may be used (rule 1).
+    SignIn,
     /// Whether the password must be changed (rule 2).
     Password,
     /// Whether the Caf is one of its own (rule 3).
@@ -98,6 +101,8 @@ pub struct Explainer {
     pub accounts: Arc<Accounts>,
     /// What Cafs know.
     pub establishments: Arc<dyn EstablishmentStore>,
+    /// Shared counters, which bar those who type too many wrong identifiants.
+    pub counters: Arc<dyn Counters>,
     /// The calendar that decides.
     pub calendar: Arc<Calendar>,
     /// Under which the gateway answers itself.
@@ -111,10 +116,10 @@ impl Explainer {
     pub async fn explain(&self, question: &Question) -> Result<Option<Explanation>, StoreError> {
         let Some(account) = self.accounts.find(&question.account).await? else { return Ok(None) };
         let at = question.at.unwrap_or_else(|| self.clock.now());
-        let mut steps = vec![self.sign_in(&account, at)];
-        steps.push(self.lock(&account, question.from.as_deref(), at).await?);
+        let mut steps = vec![self.lock(&account, question.from.as_deref(), at).await?];
+        steps.push(self.sign_in(&account, at));
         steps.extend([self.password(&account, at), self.caf(&account, question.caf, at)]);
-        steps.push(self.establishment(&account, question.caf).await?);
+        steps.push(self.establishment(&account, question.caf, at).await?);
         steps.extend(self.on_the_way(&question.path, at));
         let stop = steps.iter().find(|step| step.outcome == Outcome::Stops);
         Ok(Some(Explanation {
@@ -139,18 +144,25 @@ impl Explainer {
             .stops("identifiants-invalides", format!("{reason}: it is answered as a wrong password is"))
     }
 
+    /// Where it is not told from where, a lock of any place is one: who asks is most likely there.
     async fn lock(&self, account: &Account, from: Option<&str>, at: Timestamp) -> Result<Step, StoreError> {
-        let now = self.clock.now();
-        let left = self.accounts.lock_left(account, from, now).await?;
-        let until = left.and_then(|left| now.checked_add(left).ok()).filter(|until| at < *until);
-        Ok(match until {
-            Some(until) => {
-                let reason = format!("locked after too many wrong passwords, until {}", self.paris(until));
-                Topic::Lock.stops("trop-d-essais", reason)
-            }
-            None if from.is_some() => Topic::Lock.passes("not locked, there nor everywhere".to_owned()),
-            None => Topic::Lock.passes("not locked everywhere; one place may be (see --from)".to_owned()),
+        let locks = self.accounts.locks(account, from, self.clock.now()).await?;
+        let (everywhere, one_place) = (self.lasting(locks.everywhere, at), self.lasting(locks.one_place, at));
+        let stops = |until: Timestamp, where_: &str| {
+            Topic::Lock.stops("trop-d-essais", format!("locked until {}, {where_}", self.paris(until)))
+        };
+        Ok(match (everywhere, one_place, from) {
+            (Some(until), _, _) => stops(until, "everywhere"),
+            (None, Some(until), Some(_)) => stops(until, "for that address"),
+            (None, Some(until), None) => stops(until, "for some addresses (see --from)"),
+            (None, None, Some(_)) => Topic::Lock.passes("not locked, there nor everywhere".to_owned()),
+            (None, None, None) => Topic::Lock.passes("not locked".to_owned()),
         })
+    }
+
+    /// The end of a lock that still stands at an instant.
+    fn lasting(&self, left: Option<Duration>, at: Timestamp) -> Option<Timestamp> {
+        left.and_then(|left| self.clock.now().checked_add(left).ok()).filter(|until| at < *until)
     }
 
     fn password(&self, account: &Account, at: Timestamp) -> Step {
@@ -181,10 +193,21 @@ impl Explainer {
         }
     }
 
-    async fn establishment(&self, account: &Account, caf: CafCode) -> Result<Step, StoreError> {
-        let known = establishment::look_up(&*self.establishments, caf, &account.siret).await?;
-        Ok(match known {
-            Some(_) => Topic::Establishment.passes(format!("Caf {caf} knows the SIRET {}", account.siret)),
+    async fn establishment(
+        &self,
+        account: &Account,
+        caf: CafCode,
+        at: Timestamp,
+    ) -> Result<Step, StoreError> {
+        if establishment::look_up(&*self.establishments, caf, &account.siret).await?.is_some() {
+            return Ok(Topic::Establishment.passes(format!("Caf {caf} knows the SIRET {}", account.siret)));
+        }
+        let left = desk::barred(&*self.counters, &account.identifiant, caf, self.clock.now()).await?;
+        Ok(match self.lasting(left, at) {
+            Some(until) => {
+                let reason = format!("too many unknown identifiants: barred until {}", self.paris(until));
+                Topic::Establishment.stops("trop-d-essais", reason)
+            }
             None => Step {
                 step: Topic::Establishment,
                 outcome: Outcome::Asks,

@@ -47,13 +47,14 @@ impl LostPassword {
         self.office.is_some()
     }
 
-    /// Asks for a letter to the owner of the account named, if there is one; kept when this returns.
-    pub async fn ask(&self, typed: &str) -> Result<(), AskError> {
+    /// Asks for a letter to the owner of the account named, if there is one; kept when this returns. `place` is the
+    /// client's address, as limits see it.
+    pub async fn ask(&self, typed: &str, place: &str) -> Result<(), AskError> {
         let Some(office) = &self.office else {
             tracing::warn!("a password was said to be forgotten, but no [mail] is configured");
             return Ok(());
         };
-        if !self.recoveries.may_ask(typed).await? {
+        if !self.recoveries.may_ask(typed, place).await? {
             return Ok(());
         }
         let errand = Errand::forgotten(typed.parse().ok(), self.clock.now())?;

@@ -57,6 +57,7 @@ impl Asked {
         acted: &Result<Outcome, Refusal>,
     ) -> Result<(), Refusal> {
         let entries = self.entries(acted);
+        let entries = with_cafs(portal, self.action, entries).await;
         match acted {
             Ok(Outcome::Entered(entered)) if self.action != Action::Password => {
                 if let Err(error) = audit::log().record(now, entries).await {
@@ -131,6 +132,19 @@ fn word(action: Action) -> Option<&'static str> {
         Action::CloseSessions => "session-revoke",
         _ => return None,
     })
+}
+
+/// Of one who is at no Caf, their Cafs: those who look after the account are to find it. Asking for a letter takes
+/// the same time for any name: nothing is looked up for it.
+async fn with_cafs(portal: &Portal, action: Action, mut entries: Vec<Entry>) -> Vec<Entry> {
+    for entry in entries.iter_mut().filter(|entry| entry.caf.is_none() && action != Action::Forgot) {
+        let who = entry.who.as_ref().and_then(|who| who.parse::<Identifiant>().ok());
+        if let Some(who) = who {
+            let found = portal.desk.accounts.find(&who).await.ok().flatten();
+            entry.cafs = found.map(|account| account.cafs).unwrap_or_default();
+        }
+    }
+    entries
 }
 
 async fn whose(portal: &Portal, written: &Fields) -> Option<Identifiant> {

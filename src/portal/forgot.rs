@@ -20,11 +20,11 @@ pub(super) fn page(portal: &Portal, identifiant: String, asked: bool) -> Page {
 }
 
 /// Asks for a letter. What comes of it is nobody's business but the account's owner's.
-pub(super) async fn ask(portal: &Portal, mut fields: Fields) -> Result<Outcome, Refusal> {
+pub(super) async fn ask(portal: &Portal, visit: &Visit, mut fields: Fields) -> Result<Outcome, Refusal> {
     let identifiant = fields
         .text("identifiant")
         .map_err(|error| Refusal::from(error).again(page(portal, String::new(), false)))?;
-    portal.lost.ask(&identifiant).await.map_err(|error| match error {
+    portal.lost.ask(&identifiant, &visit.place).await.map_err(|error| match error {
         AskError::Full => Cause::Busy,
         AskError::Store(error) => error.into(),
         AskError::Entropy(_) => Cause::Machine,

@@ -5,9 +5,9 @@ use http::Response;
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::pages::{HomePage, SignInPage};
+use super::pages::{HomePage, SessionRow, SignInPage};
 use super::state::State;
-use super::{Page, Portal, Visit, french};
+use super::{Page, Portal, Refusal, Visit, french, sessions};
 use crate::domain::LocalPath;
 use crate::session::Session;
 
@@ -23,9 +23,21 @@ pub(super) const LEGAL_NOTICE: [&str; 4] = [
 
 pub(super) fn page(portal: &Portal, visit: &Visit, retour: Option<LocalPath>) -> Page {
     match visit.session.as_deref() {
-        Some(session) => signed_in(portal, session, retour),
+        Some(session) => signed_in(portal, session, retour, Vec::new()),
         None => sign_in(portal, visit, retour, String::new()),
     }
+}
+
+/// The home page of one who is signed in, with where else they are.
+pub(super) async fn get(
+    portal: &Portal,
+    visit: &Visit,
+    retour: Option<LocalPath>,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let own = visit.known()?;
+    // Nobody is kept from the page for what it tells beside.
+    let others = sessions::others(portal, own).await.unwrap_or_default();
+    Ok(portal.page(&signed_in(portal, own, retour, others)))
 }
 
 /// The form to sign in, with what was typed.
@@ -52,11 +64,12 @@ pub(super) fn json(portal: &Portal, visit: &Visit, retour: Option<&LocalPath>) -
     portal.json(&Home { state, mention_legale: &portal.site.notice })
 }
 
-fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>) -> Page {
+fn signed_in(portal: &Portal, session: &Session, retour: Option<LocalPath>, others: Vec<SessionRow>) -> Page {
     let holder = session.stage().holder();
     Page::Home(HomePage {
         frame: portal.frame_of(session, retour),
         caf: session.stage().caf().map_or_else(String::new, |code| portal.contact(code).name),
         several: holder.cafs().len() > 1,
+        others,
     })
 }

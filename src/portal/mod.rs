@@ -176,6 +176,10 @@ impl Portal {
             if action == Action::Sessions {
                 return sessions::get(self, visit).await;
             }
+            let is_page = self.tongue(visit.rendering) == Rendering::Page;
+            if action == Action::SignIn && is_page && stage.is_some() {
+                return home::get(self, visit, retour).await;
+            }
             if action == Action::Parked {
                 return parked::get(self, visit).await;
             }
@@ -185,7 +189,7 @@ impl Portal {
                 }
                 return Ok(self.show(session::page_of(stage), visit, retour));
             }
-            if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
+            if action == Action::Reset && is_page {
                 let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
                 return forgot::get(self, &token).await;
             }
@@ -301,7 +305,7 @@ impl Portal {
         match action {
             Action::SignIn => sign_in::post(self, visit, written, retour).await,
             Action::Password => password::post(self, visit, written, retour).await,
-            Action::Forgot => forgot::ask(self, written).await,
+            Action::Forgot => forgot::ask(self, visit, written).await,
             Action::Reset => forgot::reset(self, visit, written).await,
             Action::Caf => caf::post(self, visit, written, retour).await,
             Action::Establishment => establishment::post(self, visit, written, retour).await,

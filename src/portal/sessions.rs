@@ -68,9 +68,21 @@ async fn end_others(portal: &Portal, own: &Session) -> Result<usize, StoreError>
     portal.desk.sessions.end_all(own.stage().holder().account(), Some(own.id()), End::Closed).await
 }
 
+/// The sessions but one's own.
+pub(super) async fn others(portal: &Portal, own: &Session) -> Result<Vec<SessionRow>, StoreError> {
+    let all = portal.desk.sessions.of_account(own.stage().holder().account()).await?;
+    let others = all.iter().filter(|session| session.sitting() != own.sitting());
+    Ok(others.map(|session| row(portal, own, session)).collect())
+}
+
 fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Session>) -> Page {
+    let sessions = all.map(|session| row(portal, own, session)).collect();
+    Page::Sessions(SessionsPage { frame: portal.frame_of(own, None), sessions })
+}
+
+fn row(portal: &Portal, own: &Session, session: &Session) -> SessionRow {
     let moment = |at: Timestamp| french::moment(&at.to_zoned(portal.calendar.zone()));
-    let row = |session: &Session| SessionRow {
+    SessionRow {
         name: session.sitting().to_string(),
         current: session.sitting() == own.sitting(),
         since: moment(session.signed_in_at()),
@@ -78,8 +90,7 @@ fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Sessio
         place: session.place().to_owned(),
         agent: session.agent().unwrap_or("Navigateur inconnu").to_owned(),
         caf: session.stage().caf().map(|code| portal.contact(code).name),
-    };
-    Page::Sessions(SessionsPage { frame: portal.frame_of(own, None), sessions: all.map(row).collect() })
+    }
 }
 
 fn view(own: &Session, session: &Session) -> SessionView {

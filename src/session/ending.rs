@@ -155,6 +155,7 @@ fn entry(session: &Session) -> Entry {
     Entry {
         who: Some(stage.holder().account().to_string()),
         caf: stage.caf(),
+        cafs: if stage.caf().is_none() { stage.holder().cafs().to_vec() } else { Vec::new() },
         from: Some(session.place().to_owned()),
         detail: Map::from_iter([("session".to_owned(), sitting)]),
         ..Entry::default()

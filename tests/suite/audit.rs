@@ -147,7 +147,7 @@ fn it_survives_being_killed_and_names_what_was_touched() {
     let lines: Vec<&str> = whole.lines().collect();
     for (text, said) in [
         (whole.replacen("refused", "ok", 1), "it was altered"),
-        ([lines[0], lines[2]].join("\n"), "are missing before it"),
+        ([lines[0], lines[2]].join("\n"), "is missing before it"),
         ([lines[0], lines[1], lines[1]].join("\n"), "out of its place"),
         ("n'importe quoi".to_owned(), "not a line of an audit log"),
     ] {
@@ -211,8 +211,10 @@ fn one_cafs_lines_are_taken_out_and_two_programs_do_not_share_a_file() {
         .output()
         .unwrap();
     let text = String::from_utf8(export.stdout).unwrap();
-    assert_eq!(text.lines().count(), 4, "the choice and what the Caf knows, twice: {text}");
-    assert!(text.lines().all(|line| line.contains("\"caf\":\"751\"")), "{text}");
+    assert_eq!(text.lines().count(), 5, "the sign-in; the choice and what the Caf knows, twice: {text}");
+    let of_the_account = "\"cafs\":[\"921\",\"751\"]";
+    assert!(text.lines().next().is_some_and(|line| line.contains(of_the_account)), "{text}");
+    assert!(text.lines().skip(1).all(|line| line.contains("\"caf\":\"751\"")), "{text}");
 
     let config = audited.world.gateway.folder().join("second.toml");
     let path = format!("{:?}", audited.path.display().to_string());

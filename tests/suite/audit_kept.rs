@@ -187,7 +187,19 @@ fn what_rotates_while_it_runs_breaks_nothing() {
     assert_eq!(try_one(), 401);
     let (code, told) = verify(&files);
     assert_eq!(code, 0, "{told}");
+    assert!(told.contains("The chain is whole."), "{told}");
     assert!(!fs::read(&audited.path).unwrap().contains(&0), "no zeros");
+    // As they are when it compresses them too.
+    for path in [&moved, &copied] {
+        assert!(Command::new("gzip").arg("--suffix=.z").arg(path).status().unwrap().success());
+    }
+    let [moved, copied] = [moved, copied].map(|path| path.with_added_extension("z"));
+    let (code, told) = verify(&[&moved, &copied, &audited.path]);
+    assert!(code == 0 && told.contains("The chain is whole."), "{told}");
+    let (code, told) = verify(&[&copied, &audited.path, &moved]);
+    assert!(code == 2 && told.contains("give the oldest first"), "{told}");
+    let (code, told) = verify(&[&audited.path]);
+    assert!(code == 0 && told.contains("The chain is whole from line"), "{told}");
     assert!(audited.world.gateway.logs().contains("was cut by another program"));
 }
 
@@ -198,6 +210,13 @@ fn one_cafs_lines_are_taken_out_whole_and_no_others() {
         let mut client = audited.world.at(caf);
         client.post("/portail/quitter").program().body("application/x-www-form-urlencoded", b"").send();
     }
+    // What happens to an account is the business of its Cafs, and of no other.
+    for _ in 0..6 {
+        sign_in(&mut audited.world.gateway.client(), ONE_CAF, "faux-2026");
+    }
+    for words in [["account", "unlock", ONE_CAF], ["account", "suspend", ONE_CAF]] {
+        assert_eq!(audited.world.gateway.cli(&words).0, 0);
+    }
     let export = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
         let output = command.args(["audit", "export"]).arg(&audited.path).args(more).output().unwrap();
@@ -206,8 +225,12 @@ fn one_cafs_lines_are_taken_out_whole_and_no_others() {
     for own in ["921", "751"] {
         let (code, lines) = export(&["--caf", own, "--json"]);
         let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(code == 0 && told.len() == 3, "choice, establishment, leaving: {lines}");
-        assert!(told.iter().all(|line| line["caf"] == own), "{lines}");
+        let of_its_accounts = if own == "921" { 2 + 6 + 2 } else { 2 };
+        let (at_it, about): (Vec<_>, Vec<_>) = told.iter().partition(|line| line["caf"].is_string());
+        assert!(code == 0 && at_it.len() == 3, "choice, establishment, leaving: {lines}");
+        assert_eq!(about.len(), of_its_accounts, "sign-ins, unlocked, suspended: {lines}");
+        assert!(at_it.iter().all(|line| line["caf"] == own), "{lines}");
+        assert!(about.iter().all(|line| line["cafs"].as_array().unwrap().contains(&own.into())), "{lines}");
         assert_eq!(export(&["--caf", own]), (0, lines), "no terminal is there to show a table");
     }
     assert_eq!(export(&["--caf", "131"]), (0, String::new()));

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::world::{Kind, ONE_CAF, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, sign_in};
+use crate::harness::world::{
+    Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, sign_in,
+};
 use crate::on_each_store;
 
 const CERTIFICATE: &str = "/teleprocedure/certificat-emploi/saisie?x=1";
@@ -53,6 +55,11 @@ on_each_store! {
 
     fn a_lock_is_told_where_it_holds_and_asking_counts_nothing(kind: Kind) {
         let world = World::new(kind);
+        for password in ["faux-2026"; 4].into_iter().chain([PASSWORD]) {
+            sign_in(&mut world.gateway.client(), TWO_CAFS, password);
+        }
+        let told = explain(&world, TWO_CAFS, "921", "/", &[]);
+        assert_eq!(fate(&told), (true, "-", "-"), "the last one was right: {told}");
         for _ in 0..5 {
             sign_in(&mut world.gateway.client(), TWO_CAFS, "faux-2026");
         }
@@ -64,9 +71,43 @@ on_each_store! {
         assert_eq!(fate(&told), (true, "-", "-"), "{told}");
         let over = explain(&world, TWO_CAFS, "921", "/", &["--from", "127.0.0.1", "--at", "2026-12-15T12:15:00+01:00"]);
         assert_eq!(fate(&over), (true, "-", "-"), "{over}");
+        // Who asks on the telephone does not know an address.
+        let told = explain(&world, TWO_CAFS, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "trop-d-essais", "lock"), "{told}");
+        let (_, table, _) = world.gateway.cli(&["explain", "--account", TWO_CAFS, "--caf", "921", "--path", "/"]);
+        assert!(table.contains("until 2026-12-15 12:15:00 in Paris"), "{table}");
+        // What the gateway says first of one who is suspended too.
+        assert_eq!(world.gateway.cli(&["account", "suspend", TWO_CAFS]).0, 0);
+        let told = explain(&world, TWO_CAFS, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "trop-d-essais", "lock"), "{told}");
+        assert_eq!(sign_in(&mut world.gateway.client(), TWO_CAFS, "faux-2026").code(), "trop-d-essais");
+        assert_eq!(world.gateway.cli(&["account", "reactivate", TWO_CAFS]).0, 0);
+
         assert_eq!(world.gateway.cli(&["account", "unlock", TWO_CAFS]).0, 0);
-        let told = explain(&world, TWO_CAFS, "921", "/", &["--from", "127.0.0.1"]);
-        assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+        for more in [&["--from", "127.0.0.1"][..], &[]] {
+            let told = explain(&world, TWO_CAFS, "921", "/", more);
+            assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+        }
+    }
+
+    fn one_who_typed_too_many_identifiants_is_barred_and_it_is_told(kind: Kind) {
+        let world = World::new(kind);
+        let mut client = world.signed_in(UNKNOWN_SIRET);
+        assert_eq!(client.post("/portail/caf").json(&json!({"caf": "921"})).send().etat(), "etablissement_a_identifier");
+        let mut kind_of = |typed: &str| {
+            client.post("/portail/etablissement").json(&json!({"identifiant_communication": typed})).send()
+        };
+        for _ in 0..5 {
+            assert_eq!(kind_of("999").code(), "etablissement-inconnu");
+        }
+        assert_eq!(kind_of("999").code(), "trop-d-essais");
+        let told = explain(&world, UNKNOWN_SIRET, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "trop-d-essais", "establishment"), "{told}");
+        let told = explain(&world, UNKNOWN_SIRET, "751", "/", &[]);
+        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
+        let later = ["--at", "2026-12-15T12:15"];
+        let told = explain(&world, UNKNOWN_SIRET, "921", "/", &later);
+        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
     }
 }
 
@@ -88,6 +129,13 @@ fn an_instant_is_judged_to_the_second() {
     assert_eq!(at("2027-02-28T23:59:59+01:00", CERTIFICATE), open);
     assert_eq!(at("2027-03-01T00:00:00+01:00", CERTIFICATE), closed);
     assert_eq!(at("2028-02-29T12:00:00+01:00", CERTIFICATE).1, "mot-de-passe-a-changer");
+    // As a clock in Paris shows it, and from elsewhere.
+    assert_eq!(at("2026-11-30T23:59:59", CERTIFICATE), closed);
+    assert_eq!(at("2026-12-01", CERTIFICATE), open);
+    assert_eq!(at("2027-02-28 23:59", CERTIFICATE), open);
+    assert_eq!(at("2027-03-01", CERTIFICATE), closed);
+    assert_eq!(at("2027-02-28T17:59:59-05:00", CERTIFICATE), open);
+    assert_eq!(at("2027-02-28T18:00:00-05:00", CERTIFICATE), closed);
     // 92 × 86,400 s after the change.
     assert_eq!(at("2027-03-12T07:59:59Z", "/"), open);
     assert_eq!(at("2027-03-12T08:00:00Z", "/"), (false, "mot-de-passe-a-changer".to_owned()));
@@ -107,12 +155,18 @@ fn it_reads_well_and_refuses_what_it_cannot_explain() {
     for (account, caf, path, exit, said) in [
         ("personne@esat.example", "921", "/", 1, "there is no account personne@esat.example"),
         (ONE_CAF, "999", "/", 1, "no Caf 999"),
-        (ONE_CAF, "921", "sans-barre", 1, "begins with /"),
+        (ONE_CAF, "921", "sans-barre", 2, "begins with /"),
         ("pas une adresse", "921", "/", 2, "pas une adresse"),
         (ONE_CAF, "92", "/", 2, "92"),
     ] {
         let (code, _, err) = ask(account, caf, path);
         assert_eq!(code, exit, "{err}");
         assert!(err.contains(said), "{err}");
+    }
+    for at in ["demain", "2027-02-29", "2027-02-28T23:59+99:00"] {
+        let words = ["explain", "--account", ONE_CAF, "--caf", "921", "--path", "/", "--at", at];
+        let (code, _, err) = world.gateway.cli(&words);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("2027-01-20T12:00"), "{err}");
     }
 }

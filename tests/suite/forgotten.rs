@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::client::{Client, Response};
 use crate::harness::eventually;
-use crate::harness::world::{ONE_CAF, PASSWORD, World, sign_in};
+use crate::harness::world::{ONE_CAF, PASSWORD, SIRET, World, account, hash, sign_in};
 use crate::on_each_store;
 
 const NEW: &str = "Nouveau-2027";
@@ -91,12 +91,41 @@ on_each_store! {
         let post = Post::new(kind);
         let token = post.token();
         let mut owner = post.world.admitted();
-        // The clock stands still: a change in the same instant would look like none.
-        let mut post = post;
-        post.world.gateway.advance(1);
         let body = json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": "Platane-2027"});
         assert_eq!(owner.post("/portail/mot-de-passe").json(&body).send().status, 200);
         assert_eq!(reset(&mut post.world.gateway.client(), &token, NEW).code(), "requete-invalide");
+    }
+
+    fn it_dies_with_anything_else_that_is_done_to_the_account(kind: Kind) {
+        let post = Post::new(kind);
+        let gateway = &post.world.gateway;
+        let mut client = gateway.client();
+        let cli = |words: &[&str]| assert_eq!(gateway.cli(words).0, 0, "{words:?}");
+
+        let token = post.token();
+        cli(&["account", "suspend", ONE_CAF]);
+        assert_eq!(reset(&mut client, &token, NEW).code(), "requete-invalide");
+        cli(&["account", "reactivate", ONE_CAF]);
+        assert_eq!(reset(&mut client, &token, NEW).code(), "requete-invalide", "it came back with the account");
+
+        let token = post.token();
+        cli(&["account", "force-change", ONE_CAF]);
+        assert_eq!(reset(&mut client, &token, NEW).code(), "requete-invalide");
+
+        let token = post.token();
+        let mut row = account(ONE_CAF, SIRET, &["921"]);
+        row["password_hash"] = json!(hash("Charme-2027"));
+        gateway.accounts(&[row]);
+        assert_eq!(reset(&mut client, &token, NEW).code(), "requete-invalide");
+    }
+
+    fn it_survives_what_helps_its_owner(kind: Kind) {
+        let post = Post::new(kind);
+        let token = post.token();
+        assert_eq!(post.world.gateway.cli(&["account", "unlock", ONE_CAF]).0, 0);
+        let mut owner = post.world.admitted();
+        assert_eq!(owner.get("/").program().send().status, 200);
+        assert_eq!(reset(&mut post.world.gateway.client(), &token, NEW).status, 200);
     }
 
     fn a_refused_password_does_not_use_it_up(kind: Kind) {
@@ -137,6 +166,31 @@ fn every_name_gets_the_same_answer_and_only_owners_a_letter() {
     }
     let another = post.token_of_nobody();
     assert!(another, "three letters an hour at most: {}", post.letters().len());
+}
+
+#[test]
+fn who_asks_for_somebody_elses_letters_does_not_leave_the_owner_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("{:?}", format!("file:{}", folder.path().display()));
+    let world = World::with(crate::harness::world::Kind::Embedded, |settings| {
+        settings.set("mail", "url", &url).set("mail", "from", r#""octroi@extranet.example""#);
+        settings.set("server", "trusted_proxies", r#"["127.0.0.1/32"]"#);
+    });
+    let post = Post { world, folder };
+    let ask_from = |place: &str| {
+        let mut client = post.world.gateway.client();
+        let asked = client.post("/portail/mot-de-passe/oubli").header("x-forwarded-for", place);
+        assert_eq!(asked.json(&json!({"identifiant": ONE_CAF})).send().status, 202);
+    };
+    for _ in 0..5 {
+        ask_from("203.0.113.9");
+    }
+    ask_from("198.51.100.7");
+    eventually("three letters, and the owner's own", || post.letters().len() == 4);
+    for place in 10..30 {
+        ask_from(&format!("203.0.113.{place}"));
+    }
+    eventually("twelve an hour at most", || post.letters().len() == 12);
 }
 
 impl Post {
@@ -213,5 +267,9 @@ fn a_browser_is_led_through_it() {
     let fields = [("jeton", token.as_str()), ("nouveau_mot_de_passe", NEW), ("confirmation", NEW)];
     let done = browser.post("/portail/mot-de-passe/reinitialisation").form(&fields).send();
     assert_eq!(done.redirect(), (303, "/portail/connexion".to_owned()));
+    let again = browser.post("/portail/mot-de-passe/reinitialisation").form(&fields).send();
+    let page = again.text();
+    assert!(again.status == 400 && page.contains("Ce lien ne sert plus"), "{page}");
+    assert!(page.contains("href=\"/portail/mot-de-passe/oubli\"") && !page.contains("<form"), "{page}");
     assert!(!post.world.gateway.logs().contains(&token), "the token is in the log");
 }

@@ -60,6 +60,8 @@ pub struct HomePage {
     pub caf: String,
     /// Whether there are other Cafs.
     pub several: bool,
+    /// Where else one is signed in.
+    pub others: Vec<SessionRow>,
 }
 
 /// Changing the password.

@@ -46,7 +46,7 @@ fn hostile_pages() -> Vec<(&'static str, String)> {
             "expirée",
             Page::SignIn(SignInPage { frame: frame(None), identifiant: said(), expired: Some(said()) }),
         ),
-        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true })),
+        ("accueil", Page::Home(HomePage { frame: framed(), caf: said(), several: true, others: Vec::new() })),
         (
             "mot de passe",
             Page::Password(PasswordPage {

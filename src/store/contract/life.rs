@@ -269,7 +269,7 @@ pub(in crate::store) async fn a_recovery_is_taken_once(store: Tested) {
     let id = Token::random().expect("entropy").id();
     let recovery = Recovery {
         account: "a@esat.example".parse().expect("a name"),
-        password_changed_at: at(0),
+        standing: "as it was".to_owned(),
         expires_at: at(900),
     };
     assert_eq!(recoveries.look_at(&id).await.expect("answered"), None);

@@ -44,6 +44,9 @@ pub struct Entry {
     /// The Caf that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caf: Option<CafCode>,
+    /// Where it is about no one Caf: those of the account.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cafs: Vec<CafCode>,
     /// The client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

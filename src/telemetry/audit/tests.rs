@@ -42,8 +42,8 @@ fn a_chain_holds_and_tells_the_first_line_that_does_not() {
     let joined = |lines: &[&str]| lines.join("\n") + "\n";
     let told = |text: &str| check(text).expect_err("broken").to_string();
     assert!(told(&text.replace("n2@", "x2@")).starts_with("line 3: it was altered"));
-    assert_eq!(told(&joined(&[lines[0], lines[1], lines[3]])), "line 3: lines 3 to 3 are missing before it");
-    assert!(told(&joined(&[lines[0], lines[2], lines[1]])).starts_with("line 2: lines 2 to 2 are missing"));
+    assert_eq!(told(&joined(&[lines[0], lines[1], lines[3]])), "line 3: line 3 is missing before it");
+    assert!(told(&joined(&[lines[0], lines[2], lines[1]])).starts_with("line 2: line 2 is missing"));
     assert!(told(&joined(&[lines[0], lines[1], lines[1]])).starts_with("line 3: it is out of its place"));
     assert!(told(&text[..text.len() - 10]).starts_with("line 5: it is not a line"));
     assert!(told("bonjour\n").starts_with("line 1"));

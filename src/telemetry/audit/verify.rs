@@ -16,6 +16,8 @@ pub struct Verified {
     /// Whether the chain begins here; where not, lines were written before, which should be in other files. Behind
     /// another file it is a new chain.
     pub from_the_beginning: bool,
+    /// The hash that its first line follows.
+    pub follows: Hash,
     /// The last line's hash, to be kept elsewhere: that nothing was cut off at the end, only it can tell.
     pub hash: Hash,
 }
@@ -32,7 +34,7 @@ pub enum Broken {
         why: Unreadable,
     },
     /// Lines are missing before this one.
-    #[error("line {line}: lines {from} to {to} are missing before it")]
+    #[error("line {line}: {} missing before it", lines(*from, *to))]
     Missing {
         /// Its number in the file, from 1.
         line: u64,
@@ -74,6 +76,7 @@ pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Ve
             first: read.link.seq,
             last: 0,
             from_the_beginning: read.prev == origin(),
+            follows: read.prev.clone(),
             hash: String::new(),
         });
         told.lines += 1;
@@ -82,6 +85,10 @@ pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Ve
         last = Some(read.link);
     }
     Ok(verified)
+}
+
+fn lines(from: u64, to: u64) -> String {
+    if from == to { format!("line {from} is") } else { format!("lines {from} to {to} are") }
 }
 
 fn follows(line: u64, last: Option<&Link>, read: &Read) -> Result<(), Broken> {
@@ -95,7 +102,7 @@ fn follows(line: u64, last: Option<&Link>, read: &Read) -> Result<(), Broken> {
     Err(Broken::Moved { line })
 }
 
-/// Whether a line is about that Caf.
+/// Whether a line is about that Caf, or about an account of it and no other Caf.
 pub fn of_caf(line: &str, caf: &str) -> Result<bool, Unreadable> {
-    Ok(Read::parse(line)?.caf.as_deref() == Some(caf))
+    Ok(Read::parse(line)?.cafs.iter().any(|own| own == caf))
 }
