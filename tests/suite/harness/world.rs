@@ -78,7 +78,7 @@ impl World {
         settings.caf("751", "Caf de Paris", &[caf751.address]);
         change(&mut settings);
         let gateway = Gateway::start(&settings);
-        let world = Self { gateway, settings, caf921, caf751, redis, folder: folder };
+        let world = Self { gateway, settings, caf921, caf751, redis, folder };
         if world.redis.is_some() {
             super::eventually("the store is reached", || {
                 world.gateway.admin().get("/readyz").send().status == 200
