@@ -131,12 +131,14 @@ fn an_answer_before_the_upload_ends_is_heard_whatever_becomes_of_the_upload() {
     }
 }
 
+/// What a client and the backend do before the client leaves.
+type Step = fn(&mut TcpStream, &mut TcpStream);
+
 /// Wherever its request is, a client that leaves takes it along: the backend is not kept for nobody.
 #[test]
 fn a_client_that_leaves_frees_the_backend_at_once() {
     let north = North::new();
     let person = north.client();
-    type Step = fn(&mut TcpStream, &mut TcpStream);
     let steps: [(&str, usize, Step); 4] = [
         ("while it waits for the answer", 0, |_, _| ()),
         ("in the middle of its upload", 1_000, |client, backend| {
@@ -150,7 +152,8 @@ fn a_client_that_leaves_frees_the_backend_at_once() {
         ("while the answer overflows", 0, |_, backend| {
             backend.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").unwrap();
             backend.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-            while backend.write_all(&[b'x'; 65_536]).is_ok() {}
+            let much = vec![b'x'; 65_536];
+            while backend.write_all(&much).is_ok() {}
         }),
     ];
     for (when, length, step) in steps {
