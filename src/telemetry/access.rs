@@ -132,9 +132,8 @@ fn write_time(at_ms: i64, out: &mut Vec<u8>) {
 
 /// What a client wrote can neither end the line nor a string in it (RFC 8259 section 7).
 fn write_escaped(text: &str, out: &mut Vec<u8>) {
-    // Without a way out of the loop it is compiled to a few bytes at a time.
-    let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+    let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
         return out.extend_from_slice(text.as_bytes());
     }
     for character in text.chars() {

@@ -175,9 +175,8 @@ impl Problem {
 
     /// The password of one who is signed in, and changes it.
     pub(super) fn wrong_current_password(mut self) -> Self {
-        self.0.detail = "Vérifiez celui que vous utilisez aujourd’hui. Après plusieurs erreurs, il faut attendre avant de \
-                         réessayer."
-            .to_owned();
+        "Vérifiez celui que vous utilisez aujourd’hui. Après plusieurs erreurs, il faut attendre avant de réessayer."
+            .clone_into(&mut self.0.detail);
         self.titled("Mot de passe actuel incorrect")
     }
 
