@@ -1,4 +1,9 @@
 //! What the audit log is told of a change: which, of whom, who asked for it, and from where.
+//!
+//! A line about an account tells its Cafs, so that each Caf finds it among its own. An import has a line for each
+//! account that it made or changed, behind the one that tells of it as a whole.
+
+use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -6,6 +11,7 @@ use serde_json::{Map, Value};
 use super::errand::Errand;
 use super::import::Teller;
 use super::{Command, Problem, State};
+use crate::domain::CafCode;
 use crate::session::{Session, Sitting, Stage};
 use crate::telemetry::audit::{self, Entry};
 
@@ -27,12 +33,60 @@ pub(super) async fn carry_out(
     audit::log().check(now).await?;
     let (by, from, request) = (Some(state.author.to_string()), Some(errand.from), Some(errand.request));
     let entry = Entry { from, by, request, ..whose(state, revoked, entry).await };
-    let done = match demand.permit(state).await {
+    let entry = with_cafs(state, entry).await;
+    let mut done = match demand.permit(state).await {
         Ok(()) => command.execute(state, tell).await,
         Err(refusal) => Err(refusal),
     };
-    audit::log().settle(now, vec![fell(entry, &done)]).await;
+    let told = done.as_mut().ok().and_then(|done| done.extensions_mut().remove::<Told>()).unwrap_or_default();
+    audit::log().settle(now, lines(fell(entry, &done), &told)).await;
     done
+}
+
+/// What a command did that its answer does not say as the audit log wants it; among the answer's extensions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// Numbers of the whole.
+    pub(super) detail: Map<String, Value>,
+    /// Each single change, without who asked for it.
+    pub(super) each: Arc<[Entry]>,
+}
+
+impl Told {
+    /// Puts it beside an answer.
+    pub(super) fn beside(self, mut answer: Response) -> Response {
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
+/// A command's line, and those of the single changes that it made.
+fn lines(mut whole: Entry, told: &Told) -> Vec<Entry> {
+    whole.detail.extend(told.detail.clone());
+    let each = told.each.iter().map(|one| Entry {
+        outcome: whole.outcome,
+        from: whole.from.clone(),
+        by: whole.by.clone(),
+        request: whole.request.clone(),
+        ..one.clone()
+    });
+    let each: Vec<Entry> = each.collect();
+    std::iter::once(whole).chain(each).collect()
+}
+
+/// An entry's account's Cafs, as `detail` tells them.
+pub(super) fn cafs(of: &[CafCode]) -> (String, Value) {
+    ("cafs".to_owned(), of.iter().map(|caf| caf.as_str()).collect())
+}
+
+/// The Cafs of the account that an entry is about, as they are before it is changed.
+async fn with_cafs(state: &State, mut entry: Entry) -> Entry {
+    if let Some(of) = entry.who.as_deref().and_then(|who| who.parse().ok()) {
+        // Where the store is out of reach the command fails too, and its line says so.
+        let found = state.registry.accounts.find(&of).await.ok().flatten();
+        entry.detail.extend(found.map(|account| cafs(&account.cafs)));
+    }
+    entry
 }
 
 fn fell(mut entry: Entry, done: &Result<Response, Problem>) -> Entry {
@@ -83,7 +137,11 @@ fn entry(command: &Command) -> Option<Entry> {
         Command::DrainCaf(order) | Command::UndrainCaf(order) => Some(order.caf),
         _ => None,
     };
-    Some(Entry { what, who, caf, ..Entry::default() })
+    let detail = match command {
+        Command::CreateAccount(new) => Map::from_iter([cafs(&new.cafs)]),
+        _ => Map::new(),
+    };
+    Some(Entry { what, who, caf, detail, ..Entry::default() })
 }
 
 /// A session is asked for by its name: whose it is has to be looked up while it lives.

@@ -77,6 +77,8 @@ impl FromStr for Until {
             let day: jiff::civil::Date = text.parse().ok()?;
             Some(day.in_tz("Europe/Paris").ok()?.timestamp())
         };
+        // In a query a `+` that is not escaped is a space.
+        let text = text.trim().replace(' ', "+");
         // A day alone is no instant; an instant is no day.
         let instant = if text.contains(':') { text.parse().ok() } else { midnight() };
         let unlike = Unlike("a day such as 2027-01-20, or an instant such as 2027-01-20T12:00:00+01:00");
@@ -236,6 +238,7 @@ mod tests {
         assert_eq!(until("2027-01-20").as_deref(), Ok("2027-01-19T23:00:00Z"));
         assert_eq!(until("2027-07-20").as_deref(), Ok("2027-07-19T22:00:00Z"));
         assert_eq!(until("2027-01-20T12:00:00+01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));
+        assert_eq!(until("2027-01-20T12:00:00 01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));
         for text in ["", "demain", "20/01/2027", "2027-02-29", "2027-01-20T12:00", "2027-13-01"] {
             assert!(until(text).is_err(), "{text}");
         }

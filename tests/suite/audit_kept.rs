@@ -205,7 +205,13 @@ fn one_cafs_lines_are_taken_out_whole_and_no_others() {
     };
     for own in ["921", "751"] {
         let (code, lines) = export(&["--caf", own, "--json"]);
-        let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let (made, told): (Vec<Value>, Vec<Value>) = told.partition(|line| line["by"].is_string());
+        let named = |line: &Value| {
+            let cafs = line["detail"]["cafs"].as_array();
+            line["caf"] == own || cafs.is_some_and(|cafs| cafs.contains(&own.into()))
+        };
+        assert!(made.iter().all(named), "what its managers did: {lines}");
         assert!(code == 0 && told.len() == 3, "choice, establishment, leaving: {lines}");
         assert!(told.iter().all(|line| line["caf"] == own), "{lines}");
         assert_eq!(export(&["--caf", own]), (0, lines), "no terminal is there to show a table");

@@ -63,7 +63,8 @@ fn hash(text: &str) -> Hash {
 pub(super) struct Read {
     pub(super) link: Link,
     pub(super) prev: Hash,
-    pub(super) caf: Option<String>,
+    /// The Cafs that it is about: its own, and those of the account that was changed.
+    pub(super) cafs: Vec<String>,
 }
 
 /// Why a line is none.
@@ -89,6 +90,9 @@ impl Read {
         let text_of = |name: &str| json[name].as_str().map(str::to_owned);
         let seq = json["seq"].as_u64().ok_or(Unreadable::Form)?;
         let prev = text_of("prev").ok_or(Unreadable::Form)?;
-        Ok(Self { link: Link { seq, hash: told.to_owned() }, prev, caf: text_of("caf") })
+        let of_account = json["detail"]["cafs"].as_array().into_iter().flatten();
+        let of_account = of_account.filter_map(|caf| caf.as_str().map(str::to_owned));
+        let cafs = text_of("caf").into_iter().chain(of_account).collect();
+        Ok(Self { link: Link { seq, hash: told.to_owned() }, prev, cafs })
     }
 }

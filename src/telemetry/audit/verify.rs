@@ -95,7 +95,7 @@ fn follows(line: u64, last: Option<&Link>, read: &Read) -> Result<(), Broken> {
     Err(Broken::Moved { line })
 }
 
-/// Whether a line is about that Caf.
+/// Whether a line is about that Caf, or about an account that may declare to it.
 pub fn of_caf(line: &str, caf: &str) -> Result<bool, Unreadable> {
-    Ok(Read::parse(line)?.caf.as_deref() == Some(caf))
+    Ok(Read::parse(line)?.cafs.iter().any(|named| named == caf))
 }
