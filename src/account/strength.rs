@@ -227,15 +227,20 @@ mod tests {
         assert_eq!(said(4, "girafe violette 42 tambour"), None);
     }
 
+    /// Nanoseconds of a core that this thread has had, however many others wanted it.
+    fn on_a_core() -> u64 {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a scheduler");
+        told.split(' ').next().expect("a number").parse().expect("nanoseconds")
+    }
+
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "what it costs is what is measured")]
     fn the_dearest_password_costs_less_than_a_few_hashes() {
         let dear =
             ["4@8({[<369&#!1/|0$5+7%2".repeat(6), "aA1".repeat(42), "password".repeat(16), "é".repeat(128)];
         for password in dear {
-            let began = std::time::Instant::now();
+            let began = on_a_core();
             let _ = said(1, &password);
-            let took = began.elapsed();
+            let took = std::time::Duration::from_nanos(on_a_core() - began);
             assert!(took < std::time::Duration::from_secs(1), "{password}: {took:?}");
         }
     }
