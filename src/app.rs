@@ -3,8 +3,12 @@
 //! Requests are served by the workers' own threads. What is no request's work (password hashing, store
 //! upkeep, the admin API, the demonstration) runs on one background runtime.
 
+mod operations;
 mod proofs;
 mod reload;
+mod services;
+mod signals;
+mod upkeep;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,29 +16,27 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::SignalKind;
 
-use crate::account::{self, Accounts, Breached, BreachedError, HashError, Hasher, Recoveries, Strength};
+use crate::account::{BreachedError, HashError, Hasher};
 use crate::admin;
-use crate::config::{self, AuditFailure, Config};
+use crate::config::{AuditFailure, Config};
 use crate::demo::{self, DemoError};
-use crate::domain::{Calendar, Clock, PasswordRules, StoreError};
-use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
-use crate::forward::{self, Fleet};
-use crate::gate::{Limits, Shared};
-use crate::mail::{MailError, Mailer};
-use crate::parking::{Parking, ParkingCookie};
-use crate::portal::{Letters, Portal};
+use crate::domain::{Clock, StoreError};
+use crate::entry::PostOffice;
+use crate::forward;
+use crate::mail::MailError;
 use crate::server::{BindError, Certificate, Drain, Listeners, TlsError, Workers};
-use crate::session::{self, SessionCache, SessionCookie, Sessions};
+use crate::session::{SessionCache, Sessions};
 use crate::store::embedded::OpenError;
-use crate::store::{self, Store};
-use crate::telemetry::audit::{self, Audit, Figures, OnFailure};
+use crate::telemetry::audit::{self, Audit, OnFailure};
+use operations::{AdminTask, start_admin};
 use proofs::Proofs;
 use reload::{Reloader, Source};
+use services::{CACHED_SESSIONS, Services};
+use signals::{reload_on_hangup, signal_of, stop_signal};
+use upkeep::{open_store, sweep};
 
 /// The program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +79,8 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// Live sessions remembered by one process; about 1 KiB each.
-const CACHED_SESSIONS: usize = 20_000;
 /// Passwords that wait for each thread that hashes: some 20 ms each, so that the last waits a second or so.
 const WAITING_PASSWORDS: usize = 64;
-/// How often what has expired is swept from the store.
-const SWEEP: Duration = Duration::from_mins(1);
 
 /// A program that serves.
 pub struct App {
@@ -113,13 +111,6 @@ pub fn background() -> io::Result<Runtime> {
         .thread_name("octroi-background")
         .enable_all()
         .build()
-}
-
-/// The operator's listener, and how to end it.
-struct AdminTask {
-    address: String,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
 }
 
 impl App {
@@ -237,262 +228,4 @@ impl App {
 /// The clock that a configuration asks for.
 pub fn clock(config: &Config) -> Clock {
     config.rehearsal.map_or_else(Clock::system, |rehearsal| Clock::frozen_at(rehearsal.now))
-}
-
-async fn stop_signal() -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
-}
-
-fn signal_of(background: &Runtime, kind: SignalKind) -> io::Result<Signal> {
-    let _inside = background.enter();
-    signal(kind)
-}
-
-/// Reads files again at each SIGHUP; what came of it is in the log.
-async fn reload_on_hangup(reloader: Arc<Reloader>, mut hangups: Signal) {
-    while hangups.recv().await.is_some() {
-        let reloader = Arc::clone(&reloader);
-        if let Ok(Err(admin::Unreadable(lines))) =
-            tokio::task::spawn_blocking(move || reloader.reload()).await
-        {
-            for error in lines {
-                tracing::error!(error, "the configuration is wrong; nothing was read again");
-            }
-        }
-    }
-}
-
-fn open_store(
-    background: &Runtime,
-    store: &config::Store,
-    clock: &Clock,
-    cache: &Arc<SessionCache>,
-) -> Result<Arc<dyn Store>, StartError> {
-    let embedded = match store {
-        config::Store::Redis(url) => {
-            let connect = store::redis::Redis::connect(url, clock.clone(), Arc::clone(cache));
-            return Ok(background.block_on(connect)?);
-        }
-        config::Store::Embedded(folder) => store::embedded::Embedded::open(folder)?,
-        config::Store::Memory => store::embedded::Embedded::in_memory()?,
-    };
-    // One process owns the file: nobody else can change what is cached.
-    cache.trust_for(Duration::MAX);
-    Ok(embedded)
-}
-
-/// Sweeps what has expired, for as long as the program runs.
-async fn sweep(store: Arc<dyn Store>, clock: Clock) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        if let Err(error) = store.sweep(clock.now()).await {
-            tracing::error!(%error, "what has expired could not be swept");
-        }
-    }
-}
-
-/// What is built once and shared.
-struct Services {
-    sessions: Arc<Sessions>,
-    signer: Arc<Signer>,
-    registry: Arc<Registry>,
-    strength: Arc<Strength>,
-    explainer: Arc<Explainer>,
-    office: Option<Arc<PostOffice>>,
-    store: Arc<dyn Store>,
-    shared: Arc<Shared>,
-}
-
-impl Services {
-    fn build(
-        background: &Handle,
-        config: &Arc<Config>,
-        clock: &Clock,
-        cache: Arc<SessionCache>,
-        store: &Arc<dyn Store>,
-        hasher: &Arc<Hasher>,
-    ) -> Result<Self, StartError> {
-        let strength = strength(config)?;
-        let accounts = Arc::new(Accounts::new(
-            store.clone(),
-            store.clone(),
-            Arc::clone(hasher),
-            clock.clone(),
-            account_policy(config, Arc::clone(&strength)),
-        ));
-        let sessions = Arc::new(Sessions::new(
-            store.clone(),
-            store.clone(),
-            cache,
-            clock.clone(),
-            session_policy(config),
-        ));
-        let signer = Arc::new(Signer::new(store.clone(), clock.clone()));
-        let calendar = Arc::new(Calendar::new(config.volets.clone()));
-        let gatekeeper = Arc::new(Gatekeeper::new(
-            Arc::clone(&calendar),
-            Arc::clone(&signer),
-            clock.clone(),
-            issuer(config),
-            CACHED_SESSIONS,
-        ));
-        let desk = Arc::new(Desk {
-            accounts: Arc::clone(&accounts),
-            sessions: Arc::clone(&sessions),
-            establishments: store.clone(),
-            counters: store.clone(),
-            clock: clock.clone(),
-        });
-        // The carrier's pool of connections lives on the background runtime.
-        let entered = background.enter();
-        let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
-        drop(entered);
-        let recoveries = Arc::new(Recoveries::new(Arc::clone(&accounts), store.clone(), store.clone()));
-        let office = mailer.map(|mailer| {
-            Arc::new(PostOffice::new(
-                store.clone(),
-                Arc::clone(&accounts),
-                Arc::clone(&recoveries),
-                Arc::new(mailer),
-                Arc::new(Letters::new(config, Arc::clone(&calendar), clock.clone())),
-                clock.clone(),
-            ))
-        });
-        let lost = Arc::new(LostPassword {
-            recoveries,
-            sessions: Arc::clone(&sessions),
-            outbox: store.clone(),
-            office: office.clone(),
-            clock: clock.clone(),
-        });
-        let explainer = Arc::new(Explainer {
-            accounts: Arc::clone(&accounts),
-            establishments: store.clone(),
-            calendar: Arc::clone(&calendar),
-            portal_prefix: config.portal.prefix.clone(),
-            clock: clock.clone(),
-        });
-        let parking = Arc::new(Parking::new(store.clone(), store.clone(), clock.clone()));
-        let keys = Arc::clone(&signer);
-        let portal =
-            Arc::new(Portal::new(config, desk, lost, Arc::clone(&parking), keys, calendar, clock.clone()));
-        let registry =
-            Arc::new(Registry { accounts, sessions: Arc::clone(&sessions), establishments: store.clone() });
-        let shared = Arc::new(Shared {
-            config: Arc::clone(config),
-            sessions: Arc::clone(&sessions),
-            gatekeeper,
-            portal,
-            fleet: Fleet::new(config, &Clock::system())?,
-            limits: Limits::new(&config.limits),
-            cookie: SessionCookie::new(config.server.is_secure()),
-            parking,
-            parking_cookie: ParkingCookie::new(config.server.is_secure()),
-            clock: Clock::system(),
-        });
-        Ok(Self { sessions, signer, registry, strength, explainer, office, store: store.clone(), shared })
-    }
-
-    fn reminders(&self, office: &Arc<PostOffice>, clock: &Clock) -> Reminders {
-        let accounts = Arc::clone(&self.registry.accounts);
-        Reminders::new(accounts, self.store.clone(), Arc::clone(office), clock.clone())
-    }
-}
-
-fn start_admin(
-    background: &Runtime,
-    config: &Config,
-    clock: &Clock,
-    services: &Services,
-    proofs: Proofs,
-    reloader: &Arc<Reloader>,
-) -> Result<AdminTask, StartError> {
-    let reloader = Arc::clone(reloader);
-    let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
-    let address = listener.address();
-    let router = admin::router(admin::State {
-        registry: Arc::clone(&services.registry),
-        explainer: Arc::clone(&services.explainer),
-        clock: clock.clone(),
-        rehearsal: config.rehearsal.is_some(),
-        ready: readiness(&services.store),
-        known_cafs: config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect(),
-        reload: Arc::new(move || reloader.reload()),
-        fleet: Arc::clone(&services.shared.fleet),
-        drains: services.store.clone(),
-        authority: Arc::new(proofs.authority(&config.admin)),
-        author: admin::Author::local(None),
-    });
-    let reception = proofs.reception(&config.admin);
-    background.spawn(proofs.watch());
-    let (stop, stopped) = oneshot::channel();
-    let task = background.spawn(async move {
-        let until = async {
-            let _ = stopped.await;
-        };
-        if let Err(error) = admin::serve(listener, router, reception, until).await {
-            tracing::error!(%error, "the admin listener failed");
-        }
-    });
-    Ok(AdminTask { address, stop, task })
-}
-
-fn readiness(store: &Arc<dyn Store>) -> Arc<admin::Readiness> {
-    let store = Arc::clone(store);
-    Arc::new(move || {
-        let mut health = admin::Health { store_reachable: store.is_reachable(), ..admin::Health::default() };
-        if !health.store_reachable {
-            health.reasons.push("the store is out of reach".to_owned());
-        }
-        let audit = audit::log().figures().filter(|figures| figures.is_failing);
-        if let Some(Figures { refuses, untold, .. }) = audit {
-            let told = if refuses { &mut health.reasons } else { &mut health.notes };
-            let lost = if untold > 0 { format!(": {untold} lines are lost") } else { String::new() };
-            told.push(format!("the audit log cannot be written{lost}"));
-        }
-        health
-    })
-}
-
-/// What is too easy to guess, with the list of stolen passwords where there is one.
-fn strength(config: &Config) -> Result<Arc<Strength>, BreachedError> {
-    let breached = config.password.breached_file.as_deref().map(Breached::open).transpose()?;
-    let cafs = config.cafs.iter().map(|caf| (caf.code, caf.name.clone())).collect();
-    let breached = breached.map(Arc::new).into();
-    Ok(Arc::new(Strength { min: config.password.min_strength, cafs, breached }))
-}
-
-fn account_policy(config: &Config, strength: Arc<Strength>) -> account::Policy {
-    account::Policy {
-        max_age: config.password.max_age,
-        provisional_max_age: config.password.provisional_max_age,
-        rules: PasswordRules { min_length: config.password.min_length },
-        strength,
-        history: config.password.history,
-        max_failures: config.login.max_failures,
-        lockout: config.login.lockout,
-        max_failures_per_account: config.login.max_failures_per_account,
-    }
-}
-
-fn session_policy(config: &Config) -> session::Policy {
-    session::Policy {
-        idle_timeout: config.session.idle_timeout,
-        warning: config.session.warning,
-        absolute_timeout: config.session.absolute_timeout,
-        max_per_account: config.session.max_per_account,
-    }
-}
-
-/// Who assertions are issued by: the public URL where it is told.
-fn issuer(config: &Config) -> String {
-    config.server.public_url.as_ref().map_or_else(
-        || "octroi".to_owned(),
-        |url| format!("{}://{}", if url.https { "https" } else { "http" }, url.authority),
-    )
 }

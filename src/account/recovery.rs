@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::lockout::hashed;
-use super::{Account, Accounts, ChangeError, PasswordHash, Status};
+use super::{Account, Accounts, ChangeError, PasswordHash, SignInError, Status};
 use crate::domain::{Identifiant, NoEntropy, StoreError, Timestamp, Token, TokenHash};
 use crate::limits::{Attempt, AttemptRule, Counters};
 
@@ -135,6 +135,16 @@ impl Recoveries {
     /// The account that a token is for, whether it still opens anything or not.
     pub async fn whose(&self, token: &Token) -> Result<Option<Identifiant>, StoreError> {
         Ok(self.store.look_at(&token.id()).await?.map(|recovery| recovery.account))
+    }
+
+    /// Whether a token opens anything now. It is as good afterwards.
+    pub async fn is_good(&self, token: &Token) -> Result<bool, StoreError> {
+        let Some(seen) = self.store.look_at(&token.id()).await? else { return Ok(false) };
+        match self.opened(&seen).await {
+            Ok(_) => Ok(true),
+            Err(RecoveryError::Change(ChangeError::Current(SignInError::Store(error)))) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// All of replacing a forgotten password but the replacement: the token is looked at, and the new password.

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::backend::MaxConnections;
+use super::backend::{Backend, MaxConnections};
 use super::declare::{Key, Section};
 use super::instance::{
     BackendTls, Check, CookieName, Overrides, Pin, Protocol, ServerNameText, check, check_clear, weights,
 };
 use super::reader::{Part, Reader};
+use super::server::Server;
 use super::url::host_and_port;
 use super::value::{Refusal, Word};
 use super::words::{Count, Line, PathPrefix};
@@ -112,7 +113,13 @@ pub(super) static CAF: Section = Section {
 };
 
 /// Every Caf, in the file's order; at least one.
-pub(super) fn read(reader: &Reader<'_>) -> Option<Vec<Caf>> {
+pub(super) fn read(
+    reader: &Reader<'_>,
+    server: Option<&Server>,
+    backend: Option<&Backend>,
+) -> Option<Vec<Caf>> {
+    let parts = reader.parts(&CAF);
+    let limits = server.zip(backend).filter(|_| parts.len() > 1);
     let mut codes = HashSet::new();
     let mut owners: HashMap<BackendAddress, CafCode> = HashMap::new();
     let read_one = |part: Part<'_>| {
@@ -121,6 +128,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Vec<Caf>> {
             part.refuse("code", "which another [[caf]] before it has");
         }
         let caf = caf?;
+        if let Some((server, backend)) = limits {
+            check_share(&part, &caf, server, backend);
+        }
         for backend in &caf.backends {
             let owner = *owners.entry(backend.clone()).or_insert(caf.code);
             if owner != caf.code {
@@ -132,8 +142,21 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Vec<Caf>> {
     if reader.root.get(CAF.name).is_none_or(|value| is_empty(value.get_ref())) {
         reader.amiss(reader.whole_file(), CAF.name, "found none, expected at least one [[caf]]".to_owned());
     }
-    let cafs: Vec<Option<Caf>> = reader.parts(&CAF).into_iter().map(read_one).collect();
+    let cafs: Vec<Option<Caf>> = parts.into_iter().map(read_one).collect();
     cafs.into_iter().collect()
+}
+
+/// Clients who wait for a Caf that hangs keep their connections. One Caf must not have them all.
+fn check_share(part: &Part<'_>, caf: &Caf, server: &Server, backend: &Backend) {
+    let rule = caf.overrides.over(backend);
+    let most = caf.backends.len().saturating_mul(rule.max_connections.saturating_add(rule.max_waiting));
+    if most >= server.max_connections {
+        let said = format!(
+            "takes {most} requests at once (max_connections and max_waiting of each instance): should it hang, none              of server.max_connections = {} may be left for the other Cafs",
+            server.max_connections
+        );
+        part.warn("backends", &said);
+    }
 }
 
 fn is_empty(value: &toml::de::DeValue<'_>) -> bool {

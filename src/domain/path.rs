@@ -8,8 +8,16 @@ use std::fmt::{self, Write as _};
 ///
 /// What is forwarded is the client's own text; a text that two readers could take for two paths is
 /// refused instead: an escaped slash, backslash, dot or NUL, an empty segment, a broken escape.
+///
+/// Two customs are too common to be refused, and backends differ about them: dot segments, which some take as they are,
+/// and dots or blanks at a segment's end, which some (those on Windows) leave out. Such a path is below a prefix if any
+/// of its readings is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NormalPath(String);
+pub struct NormalPath {
+    path: String,
+    /// What other backends may read; empty for nearly all paths.
+    others: Vec<String>,
+}
 
 /// Why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +44,15 @@ impl NormalPath {
     pub fn parse(raw: &str) -> Result<Self, InvalidPath> {
         let rest = raw.strip_prefix('/').ok_or(InvalidPath::NotAbsolute)?;
         if is_plain(rest.as_bytes()) {
-            return Ok(Self(raw.to_owned()));
+            return Ok(Self { path: raw.to_owned(), others: Vec::new() });
         }
         let mut segments = Vec::new();
+        let mut literal = Vec::new();
         let mut parts = rest.split('/').peekable();
         while let Some(part) = parts.next() {
             let last = parts.peek().is_none();
             let segment = read_segment(part)?;
+            literal.push(segment.clone());
             match segment.as_str() {
                 "." | ".." if part.contains(';') => return Err(InvalidPath::DotSegment),
                 "." if last => segments.push(String::new()),
@@ -57,37 +67,56 @@ impl NormalPath {
                 _ => segments.push(segment),
             }
         }
-        Ok(Self(format!("/{}", segments.join("/"))))
+        let path = format!("/{}", segments.join("/"));
+        let others = [literal, segments.iter().map(|segment| without_end(segment).to_owned()).collect()];
+        let others = others.iter().map(|segments| format!("/{}", segments.join("/")));
+        Ok(Self { others: others.filter(|other| *other != path).collect(), path })
     }
 
     /// The path that decisions are made on.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.path
     }
 
-    /// Whether the path is `prefix` or below it; segments count whole, letters' case does not, since
-    /// some backends serve `/A` for `/a`.
+    /// Whether the path is `prefix` or below it, as any backend may read it; segments count whole, letters' case does
+    /// not, since some backends serve `/A` for `/a`.
     pub fn is_under(&self, prefix: &str) -> bool {
-        let prefix = prefix.trim_end_matches('/').as_bytes();
-        let path = self.0.as_bytes();
-        path.len() >= prefix.len()
-            && path[..prefix.len()].eq_ignore_ascii_case(prefix)
-            && matches!(path.get(prefix.len()), None | Some(b'/'))
+        after(&self.path, prefix).is_some() || self.others.iter().any(|other| after(other, prefix).is_some())
     }
+
+    /// What follows `prefix` in the path that decisions are made on.
+    pub fn after(&self, prefix: &str) -> Option<&str> {
+        after(&self.path, prefix)
+    }
+}
+
+fn after<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let prefix = prefix.trim_end_matches('/').as_bytes();
+    let (start, _) = path.as_bytes().split_at_checked(prefix.len())?;
+    let rest = path.get(prefix.len()..)?;
+    (start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))).then_some(rest)
+}
+
+/// A segment as it is read where dots and blanks at its end do not count.
+fn without_end(mut segment: &str) -> &str {
+    while let Some(shorter) = segment.strip_suffix('.').or_else(|| segment.strip_suffix("%20")) {
+        segment = shorter;
+    }
+    segment
 }
 
 /// The common case, decided in one pass: nothing to undo and nothing to refuse.
 fn is_plain(rest: &[u8]) -> bool {
-    let mut at_start = true;
+    let mut before = b'/';
     for byte in rest {
-        match byte {
-            b'/' | b'.' if at_start => return false,
-            b'/' => at_start = true,
-            b'%' | b';' | b'\\' | 0..=0x20 | 0x7f.. => return false,
-            _ => at_start = false,
+        match (before, byte) {
+            (b'/', b'/' | b'.') | (b'.', b'/') | (_, b'%' | b';' | b'\\' | 0..=0x20 | 0x7f..) => {
+                return false;
+            }
+            _ => before = *byte,
         }
     }
-    true
+    before != b'.'
 }
 
 fn read_segment(part: &str) -> Result<String, InvalidPath> {
@@ -169,7 +198,7 @@ mod tests {
     use super::*;
 
     fn read(raw: &str) -> Result<String, InvalidPath> {
-        NormalPath::parse(raw).map(|path| path.0)
+        NormalPath::parse(raw).map(|path| path.path)
     }
 
     #[test]
@@ -235,8 +264,28 @@ mod tests {
         assert!(under("/x/../t/certificat-emploi"));
         assert!(under("/T/Certificat-Emploi"));
         assert!(NormalPath::parse("/acte%28s%29/1").is_ok_and(|path| path.is_under("/acte(s)")));
+        for other_reader in [
+            "/t/certificat-emploi/../changement",
+            "/t/certificat-emploi./new",
+            "/t./certificat-emploi",
+            "/t/certificat-emploi..",
+            "/t/certificat-emploi.%20.",
+            "/t/x/../certificat-emploi.",
+        ] {
+            assert!(under(other_reader), "{other_reader}");
+        }
+        assert!(!under("/t/certificat-emploi.html") && !under("/t/.certificat-emploi"));
         assert!(!under("/t/certificat-emplois"));
         assert!(!under("/t"));
+    }
+
+    #[test]
+    fn what_follows_a_prefix_is_of_one_reading() {
+        let after = |raw: &str| NormalPath::parse(raw).expect(raw).after("/portail").map(str::to_owned);
+        assert_eq!(after("/Portail/caf").as_deref(), Some("/caf"));
+        assert_eq!(after("/portail").as_deref(), Some(""));
+        assert_eq!(after("/portail/../abcdefg/caf"), None);
+        assert_eq!(after("/portails"), None);
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl LostPassword {
         self.recoveries.whose(token).await.ok().flatten()
     }
 
+    /// Whether a letter's token opens anything now.
+    pub async fn is_good(&self, token: &Token) -> Result<bool, StoreError> {
+        self.recoveries.is_good(token).await
+    }
+
     /// Takes the new password of one who shows the letter's token. The account's sessions end: before, so that
     /// a crash in between leaves none alive, and after, for those opened meanwhile. So does `shown`, the live
     /// session of the browser, which is about to forget it.

@@ -108,7 +108,7 @@ fn is_document(headers: &HeaderMap) -> bool {
 }
 
 /// Whether an answer goes on for as long as both ends want: events, or messages of gRPC.
-pub(super) fn is_stream(headers: &HeaderMap) -> bool {
+pub fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let starts = |with: &[u8]| kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     starts(b"text/event-stream") || starts(b"application/grpc")

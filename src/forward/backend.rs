@@ -164,7 +164,9 @@ where
         };
         match answer {
             Ok(answer) => {
-                judge(answer.status(), lease);
+                if says_unwell(answer.status()) {
+                    lease.failed(&format_args!("it answers {}", answer.status()));
+                }
                 Ok(answer)
             }
             Err(unsent) => {
@@ -213,15 +215,9 @@ where
     }
 }
 
-/// An instance that answers is well, unless it says itself that it is not.
-fn judge<B>(status: StatusCode, lease: &Lease<B>) {
-    if [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]
-        .contains(&status)
-    {
-        lease.failed(&format_args!("it answers {status}"));
-    } else {
-        lease.member().health.succeeded();
-    }
+/// Whether an instance that answers says itself that it is not well.
+pub(super) fn says_unwell(status: StatusCode) -> bool {
+    [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT].contains(&status)
 }
 
 /// A request to send a second time, if that is the same as once (RFC 9110 section 9.2.2) and there is no body that

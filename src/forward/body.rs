@@ -11,10 +11,11 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer;
-use super::error::{Error, Reason};
+use super::error::{Error, Reason, told};
 use super::pool::Lease;
 use super::upload::{BoxError, Progress, Silence};
 use crate::domain::CafCode;
+use crate::telemetry::metrics;
 
 /// How long an upload may still take once the answer to it has ended.
 const LINGER: Duration = Duration::from_secs(5);
@@ -39,6 +40,8 @@ pub(super) struct Hold<B: 'static> {
     pub(super) upload: Option<Rc<Progress>>,
     /// Whether another request may follow on the connection.
     pub(super) is_reusable: bool,
+    /// Whether the instance is well once it has said all of it.
+    pub(super) is_well: bool,
 }
 
 impl<B> BackendBody<B> {
@@ -78,9 +81,7 @@ impl<B> BackendBody<B> {
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                if let Some(hold) = self.hold.take() {
-                    hold.lease.failed(&format_args!("its answer broke off: {error}"));
-                }
+                self.fail("broken-answer", &format_args!("its answer broke off: {}", told(&error)));
                 Some(Err(error.into()))
             }
             None => {
@@ -90,6 +91,15 @@ impl<B> BackendBody<B> {
                 None
             }
         }
+    }
+
+    /// The client has a part of the answer, and can only be told by the connection's end: this line is all that tells
+    /// of it.
+    fn fail(&mut self, name: &'static str, what: &dyn std::fmt::Display) {
+        let Some(hold) = self.hold.take() else { return };
+        hold.lease.failed(what);
+        tracing::warn!(caf = %self.caf, %what, "a backend did not end its answer");
+        metrics::backend_error(self.caf, name);
     }
 
     /// Ready once the backend has been silent for too long, or the whole has taken too long; which it is.
@@ -122,6 +132,9 @@ impl<B> BackendBody<B> {
 
 impl<B> Hold<B> {
     fn release(self) {
+        if self.is_well {
+            self.lease.member().health.succeeded();
+        }
         match &self.upload {
             _ if !self.is_reusable => {}
             Some(upload) if upload.is_held() => {}
@@ -146,9 +159,7 @@ impl<B> Body for BackendBody<B> {
             return Poll::Pending;
         }
         let reason = ready!(self.poll_silence(cx));
-        if let Some(hold) = self.hold.take() {
-            hold.lease.failed(&reason);
-        }
+        self.fail(reason.name(), &reason);
         Poll::Ready(Some(Err(Error::new(self.caf, reason).into())))
     }
 

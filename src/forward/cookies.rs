@@ -9,7 +9,7 @@ use http::header::{COOKIE, Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use super::sticky::Mark;
-use crate::domain::CafCode;
+use crate::domain::{CafCode, cookie_pairs};
 
 /// The mark that a Caf's cookies bear in browsers.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Tag {
     pub(super) fn inward(&self, headers: &mut HeaderMap, scratch: &mut Vec<u8>) -> Option<Mark> {
         // Most clients show the gateway's cookie alone.
         let is_for_nobody = |value: &HeaderValue| {
-            pairs(value.as_bytes())
+            cookie_pairs(value.as_bytes())
                 .all(|pair| matches!(self.owner(split_pair(pair).0), Owner::Gateway | Owner::OtherCaf))
         };
         if headers.get_all(COOKIE).iter().all(is_for_nobody) {
@@ -69,7 +69,7 @@ impl Tag {
 
     /// Adds this Caf's cookies of one header to `out`, under their own names and without a mark.
     fn own_back(&self, header: &[u8], out: &mut Vec<u8>, marked: &mut Option<Mark>) {
-        for pair in pairs(header) {
+        for pair in cookie_pairs(header) {
             let (name, value) = split_pair(pair);
             if let Owner::Ours(prefix, own) = self.owner(name) {
                 match Mark::split(value).filter(|_| self.is_sticky(own)) {
@@ -85,7 +85,7 @@ impl Tag {
 
     /// Adds the cookies that no Caf's backend set, unless one of that name was restored.
     fn untagged(&self, header: &[u8], taken: &[Vec<u8>], out: &mut Vec<u8>) {
-        for pair in pairs(header) {
+        for pair in cookie_pairs(header) {
             let (name, _) = split_pair(pair);
             let shadowed = taken.binary_search_by(|other| other.as_slice().cmp(name)).is_ok();
             if !shadowed && matches!(self.owner(name), Owner::Nobody) {
@@ -190,10 +190,6 @@ fn is_domain(attribute: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(b"domain")
 }
 
-fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
-    header.split(|b| *b == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
-}
-
 /// The name, and the rest from the `=` on.
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     let equals = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
@@ -210,7 +206,7 @@ fn append(out: &mut Vec<u8>, pieces: &[&[u8]]) {
 }
 
 fn sorted_names(header: &[u8]) -> Vec<Vec<u8>> {
-    let mut names: Vec<_> = pairs(header).map(|pair| split_pair(pair).0.to_vec()).collect();
+    let mut names: Vec<_> = cookie_pairs(header).map(|pair| split_pair(pair).0.to_vec()).collect();
     names.sort_unstable();
     names
 }

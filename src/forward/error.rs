@@ -51,7 +51,7 @@ pub enum Reason {
     #[error("the backend stopped in the middle of its answer")]
     IdleTimeout,
     /// The connection was closed before the answer's head. The request may have been acted upon.
-    #[error("the backend broke off: {0}")]
+    #[error("the backend broke off: {}", told(.0))]
     Broken(#[source] hyper::Error),
     /// The answer's head is none that a gateway may pass on. The request may have been acted upon.
     #[error("the backend's answer is no HTTP that can be passed on: {0}")]
@@ -68,6 +68,20 @@ pub enum Reason {
     /// The request cannot be said in HTTP/1.1 without doubt: nothing was sent.
     #[error("the request cannot be forwarded: {0}")]
     BadRequest(&'static str),
+}
+
+/// An error and what is behind it, which hyper's own words leave out (a TLS alert, a reset).
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(cause) = behind {
+        let cause_said = cause.to_string();
+        if !text.ends_with(&cause_said) {
+            text = format!("{text}: {cause_said}");
+        }
+        behind = cause.source();
+    }
+    text
 }
 
 impl Reason {

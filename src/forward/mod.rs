@@ -44,11 +44,13 @@ use self::backend::{Backend, Plan};
 use self::body::Hold;
 use self::fleet::Offer;
 use self::inject::Injector;
-use self::upload::Upload;
+use self::pool::Lease;
+use self::upload::{Progress, Upload};
 use crate::config::Config;
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
 
+pub use self::answer::is_stream;
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
 pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, OrderError, TlsError};
@@ -129,8 +131,7 @@ where
             let (backend, request, plan) = prepared.map_err(blame)?;
             let upload = request.body().progress();
             let (answer, lease) = backend.exchange(request, upload.as_deref(), plan).await.map_err(blame)?;
-            let is_reusable = answer.version() == Version::HTTP_11;
-            let answer = self.give_out(backend, answer, Hold { lease, upload, is_reusable }, plan);
+            let answer = self.give_out(backend, answer, (lease, upload), plan);
             Ok(self.injector.dress(answer.map_err(blame)?, wish))
         }
     }
@@ -161,9 +162,12 @@ where
         &self,
         backend: &Backend<B>,
         answer: Response<Incoming>,
-        hold: Hold<B>,
+        (lease, upload): (Lease<B>, Option<Rc<Progress>>),
         plan: Plan,
     ) -> Result<Response<BackendBody<B>>, Reason> {
+        let is_reusable = answer.version() == Version::HTTP_11;
+        let is_well = !backend::says_unwell(answer.status());
+        let hold = Hold { lease, upload, is_reusable, is_well };
         let (mut head, body) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
         let accepted =
@@ -173,7 +177,12 @@ where
             return Err(reason);
         }
         let idle = backend.team.rule.times.idle;
-        let deadline = (!answer::is_stream(&head.headers)).then_some(plan.deadline);
+        let is_stream = answer::is_stream(&head.headers);
+        if is_stream && is_well {
+            // It may have no end that could show it.
+            hold.lease.member().health.succeeded();
+        }
+        let deadline = (!is_stream).then_some(plan.deadline);
         Ok(Response::from_parts(head, BackendBody::new(body, hold, backend.caf, idle, deadline)))
     }
 }

@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::backend::Plan;
-use super::body::Hold;
 use super::error::{Error, Reason};
 use super::fleet::Offer;
 use super::pool::Lease;
@@ -81,11 +80,14 @@ where
         ask(&mut request);
         let (mut answer, lease) = backend.exchange(request, None, plan).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let hold = Hold { lease, upload: None, is_reusable: answer.version() == http::Version::HTTP_11 };
-            let declined = self.give_out(backend, answer, hold, plan)?;
+            let declined = self.give_out(backend, answer, (lease, None), plan)?;
             return Ok(Handshake::Declined(declined.map(AnswerBody::AsIs)));
         }
-        check(answer.headers(), key.as_ref())?;
+        if let Err(reason) = check(answer.headers(), key.as_ref()) {
+            lease.failed(&reason);
+            return Err(reason);
+        }
+        lease.member().health.succeeded();
         let upgrade = hyper::upgrade::on(&mut answer);
         let (mut head, _) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;

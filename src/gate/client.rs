@@ -115,6 +115,9 @@ fn is_traceparent(value: &[u8]) -> bool {
             let hexadecimal = byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
             if dashes.contains(&place) { *byte == b'-' } else { hexadecimal }
         })
+        && [3..35, 36..52]
+            .into_iter()
+            .all(|id| value.get(id).is_some_and(|id| id.iter().any(|byte| *byte != b'0')))
 }
 
 #[cfg(test)]
@@ -183,5 +186,7 @@ mod tests {
         assert!(is_traceparent(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
         assert!(!is_traceparent(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\n"));
         assert!(!is_traceparent(b"00-short"));
+        assert!(!is_traceparent(b"00-00000000000000000000000000000000-00f067aa0ba902b7-01"));
+        assert!(!is_traceparent(b"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"));
     }
 }

@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -298,5 +298,5 @@ fn read_tongue(headers: &HeaderMap) -> Rendering {
         .get_all(ACCEPT)
         .iter()
         .any(|accept| accept.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")));
-    if names_html { Rendering::of(headers) } else { Rendering::Json }
+    if names_html { Rendering::of(&Method::GET, headers) } else { Rendering::Json }
 }

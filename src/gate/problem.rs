@@ -1,7 +1,9 @@
 //! The one place where what went wrong becomes a response: RFC 9457 to a program, a page to a browser.
 //!
-//! `wording` has a constructor for each code of the contract, `sources` says which error is which problem.
+//! `wording` has a constructor for each code of the contract (those of a Caf are in `caf`), `sources` says which error
+//! is which problem.
 
+mod caf;
 mod sources;
 #[cfg(test)]
 mod tests;

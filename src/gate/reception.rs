@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, LOCATION, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{HeaderName, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::Full;
 
 use super::tunnel::{self, Cause, EventStream, Life};
 use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
-use crate::domain::{CafCode, LocalPath, NormalPath};
+use crate::domain::{CafCode, NormalPath};
 use crate::entry::AdmittedRequest;
-use crate::forward::{self, AnswerBody, Teller};
+use crate::forward::{self, AnswerBody, Fault, Teller};
 use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::{Session, Shown, Whence, short_agent};
 use crate::telemetry::metrics;
 
 const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
@@ -70,7 +70,7 @@ impl Gate {
         {
             self.act(session, request.headers(), &path);
         }
-        let (place, rendering) = (client.to_string(), Rendering::of(request.headers()));
+        let (place, rendering) = (client.to_string(), Rendering::of(request.method(), request.headers()));
         let address = provenance.client.to_string();
         let parked = self.shared.parking_cookie.read(request.headers());
         let request_id = provenance.request_id.to_str().unwrap_or("-").to_owned();
@@ -128,17 +128,22 @@ impl Gate {
 
     /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
     pub(super) fn carry(&self, response: Response<AnswerBody<Sent>>, cause: Cause) -> Response<Body> {
-        if !tunnel::is_event_stream(response.headers()) || response.body().is_end_stream() {
+        if !forward::is_stream(response.headers()) || response.body().is_end_stream() {
             return response.map(Body::from);
         }
-        let life = Life::new(&self.shared, cause);
-        response.map(|stream| Body::Events(Box::new(EventStream::new(stream, life))))
+        let (head, stream) = response.into_parts();
+        let stream = EventStream::new(&head.headers, stream, Life::new(&self.shared, cause));
+        Response::from_parts(head, Body::Events(Box::new(stream)))
     }
 
     /// What a backend's failure is to the client, and its line for the operator.
     pub(super) fn blame(&self, caf: CafCode, error: &forward::Error) -> Problem {
-        tracing::warn!(%caf, %error, "a backend did not answer");
-        metrics::backend_error(caf, error.reason().name());
+        if error.fault() == Fault::Backend {
+            tracing::warn!(%caf, %error, "a backend did not answer");
+            metrics::backend_error(caf, error.reason().name());
+        } else {
+            tracing::debug!(%caf, %error, "a client's request could not be forwarded whole");
+        }
         Problem::of_backend(error, &self.shared.config)
     }
 
@@ -181,12 +186,7 @@ impl Gate {
         if !is_navigation(request.method(), request.headers()) {
             return Err(problem.leading_to(self.shared.portal.page_of(stage)));
         }
-        let asked = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let location = self.shared.portal.lead(stage, LocalPath::parse(asked).as_ref());
-        let mut response = Response::new(Body::from(Full::default()));
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        response.headers_mut().insert(LOCATION, location);
-        Ok(response)
+        Ok(self.shared.portal.lead(stage, request.uri()).map(Body::from))
     }
 }
 
@@ -202,7 +202,7 @@ fn agent(headers: &HeaderMap) -> Option<String> {
 
 /// What a page loads by itself (Fetch Metadata).
 fn is_sub_resource(headers: &HeaderMap) -> bool {
-    let dest = headers.get("sec-fetch-dest").map(http::HeaderValue::as_bytes);
+    let dest = headers.get(SEC_FETCH_DEST).map(http::HeaderValue::as_bytes);
     matches!(
         dest,
         Some(b"image" | b"style" | b"script" | b"font" | b"audio" | b"video" | b"track" | b"manifest")

@@ -4,7 +4,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::KEPT_FOR;
-use crate::domain::Token;
+use crate::domain::{Token, cookie_pairs};
 
 /// How the cookie is named and kept.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +20,9 @@ impl ParkingCookie {
 
     /// The secret that a request shows, if it shows one.
     pub fn read(self, headers: &HeaderMap) -> Option<Token> {
-        let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|b| *b == b';'));
-        let mut values = pairs
-            .filter_map(|pair| pair.trim_ascii().strip_prefix(self.name().as_bytes())?.strip_prefix(b"="));
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|header| cookie_pairs(header.as_bytes()));
+        let mut values =
+            pairs.filter_map(|pair| pair.strip_prefix(self.name().as_bytes())?.strip_prefix(b"="));
         Token::parse(std::str::from_utf8(values.next()?).ok()?)
     }
 

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::pages::CafPage;
 use super::reply::Outcome;
-use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit};
+use super::{BodyError, Cause, FieldFault, Page, Portal, Refusal, Visit, french};
 use crate::domain::{CafCode, LocalPath};
 use crate::entry::DeskError;
 use crate::session::Session;
@@ -13,7 +13,7 @@ pub(super) fn page(portal: &Portal, session: &Session, retour: Option<LocalPath>
     let chosen = stage.caf().or(holder.last_caf());
     let mut cafs = portal.known_cafs(holder.cafs());
     cafs.sort_by(|(a, first), (b, second)| {
-        (Some(*a) != chosen, first.to_lowercase()).cmp(&(Some(*b) != chosen, second.to_lowercase()))
+        (Some(*a) != chosen, french::order(first)).cmp(&(Some(*b) != chosen, french::order(second)))
     });
     Page::Caf(CafPage {
         frame: portal.frame_of(session, retour),

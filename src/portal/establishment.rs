@@ -32,9 +32,7 @@ async fn identify(
     session: &Session,
     fields: &mut Fields,
 ) -> Result<Outcome, Cause> {
-    let name = "identifiant_communication";
-    let malformed = BodyError::Field { name, fault: FieldFault::Malformed };
-    let typed: IdentifiantCommunication = fields.text(name)?.parse().map_err(|_| malformed)?;
+    let typed = typed(&fields.text("identifiant_communication")?)?;
     let mut identified = portal.desk.identify(session, typed).await;
     if let Err(DeskError::Gone) = identified
         && let Some(next) = portal.successor(visit, session).await?
@@ -42,6 +40,16 @@ async fn identify(
         identified = portal.desk.identify(&next, typed).await;
     }
     Ok(Outcome::Entered(identified.map_err(|error| portal.cause(error))?))
+}
+
+/// As a Caf's letter may write it: with spaces, which are none of it.
+fn typed(text: &str) -> Result<IdentifiantCommunication, BodyError> {
+    let wrong = |fault| BodyError::Field { name: "identifiant_communication", fault };
+    let text: String = text.split_whitespace().collect();
+    if text.is_empty() {
+        return Err(wrong(FieldFault::Missing));
+    }
+    text.parse().map_err(|_| wrong(FieldFault::Malformed))
 }
 
 fn filled(portal: &Portal, session: &Session, retour: Option<LocalPath>, typed: String) -> Option<Page> {

@@ -1,5 +1,8 @@
 //! A forgotten password: a letter is asked for, and its token brought back.
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
 use secrecy::ExposeSecret as _;
 
 use super::fields::Fields;
@@ -29,8 +32,17 @@ pub(super) async fn ask(portal: &Portal, mut fields: Fields) -> Result<Outcome, 
     Ok(Outcome::Asked)
 }
 
+/// The form that takes the new password, where the token still opens one; else the way to another letter.
+pub(super) async fn get(portal: &Portal, token: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+    let is_live = match Token::parse(token) {
+        Some(token) => portal.lost.is_good(&token).await?,
+        None => false,
+    };
+    Ok(portal.page(&reset_page(portal, is_live.then(|| token.to_owned()))))
+}
+
 /// The form that takes the new password.
-pub(super) fn reset_page(portal: &Portal, token: String) -> Page {
+pub(super) fn reset_page(portal: &Portal, token: Option<String>) -> Page {
     Page::Reset(ResetPage {
         frame: portal.frame(None, None),
         token,
@@ -43,9 +55,10 @@ pub(super) fn reset_page(portal: &Portal, token: String) -> Page {
 /// Takes the new password.
 pub(super) async fn reset(portal: &Portal, visit: &Visit, mut fields: Fields) -> Result<Outcome, Refusal> {
     let token = fields.peek("jeton").unwrap_or_default().to_owned();
-    change(portal, visit, &mut fields)
-        .await
-        .map_err(|refusal: Refusal| refusal.again(reset_page(portal, token)))
+    change(portal, visit, &mut fields).await.map_err(|refusal: Refusal| {
+        let is_dead = token.is_empty() || matches!(refusal.cause, Cause::DeadToken);
+        refusal.again(reset_page(portal, (!is_dead).then_some(token)))
+    })
 }
 
 async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<Outcome, Refusal> {

@@ -45,15 +45,47 @@ pub fn day(date: Date) -> String {
     format!("{}{rank} {} {}", date.day(), month.unwrap_or(&""), date.year())
 }
 
-/// A day and the time of day: `1er décembre 2026 à 8 h 05`.
+/// A day and the time of day, which no line ends in the middle of: `1er décembre 2026 à 8 h 05`.
 pub fn moment(at: &Zoned) -> String {
-    format!("{} à {} h {:02}", day(at.date()), at.hour(), at.minute())
+    format!("{} à {}\u{a0}h\u{a0}{:02}", day(at.date()), at.hour(), at.minute())
 }
 
 /// A count with its noun: `1 jour`, `3 jours`.
 pub fn plural(count: u64, noun: &str) -> String {
     let ending = if count < 2 { "" } else { "s" };
     format!("{count} {noun}{ending}")
+}
+
+/// A Caf in the middle of a sentence: `la Caf de Paris`. A name that says something else stands as it is.
+pub fn the(caf: &str) -> String {
+    let first = caf.split(' ').next().unwrap_or_default();
+    let is_common = ["caf", "caisse"].iter().any(|noun| first.eq_ignore_ascii_case(noun));
+    if is_common { format!("la {caf}") } else { caf.to_owned() }
+}
+
+/// The same at a sentence's beginning: `La Caf de Paris`.
+pub fn the_first(caf: &str) -> String {
+    let name = the(caf);
+    name.strip_prefix("la ").map_or(name.clone(), |rest| format!("La {rest}"))
+}
+
+/// Where a dictionary puts a name: neither case nor accents matter.
+pub fn order(name: &str) -> String {
+    name.chars().flat_map(char::to_lowercase).map(plain).collect()
+}
+
+fn plain(letter: char) -> char {
+    match letter {
+        'à' | 'â' | 'ä' => 'a',
+        'ç' => 'c',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'î' | 'ï' => 'i',
+        'ô' | 'ö' => 'o',
+        'ù' | 'û' | 'ü' => 'u',
+        'ÿ' => 'y',
+        '’' | '-' | '\'' => ' ',
+        other => other,
+    }
 }
 
 /// What a new password must be, as a sentence about the one that is not.
@@ -104,6 +136,30 @@ mod tests {
         ] {
             assert_eq!(wait(time), said);
         }
+    }
+
+    #[test]
+    fn a_caf_takes_its_article() {
+        for (name, inside, first) in [
+            ("Caf de Paris", "la Caf de Paris", "La Caf de Paris"),
+            ("CAF du Rhône", "la CAF du Rhône", "La CAF du Rhône"),
+            ("Caisse commune", "la Caisse commune", "La Caisse commune"),
+            ("Cafétéria", "Cafétéria", "Cafétéria"),
+            ("la Caf", "la Caf", "La Caf"),
+            ("", "", ""),
+        ] {
+            assert_eq!((the(name).as_str(), the_first(name).as_str()), (inside, first));
+        }
+    }
+
+    #[test]
+    fn names_stand_in_the_order_of_a_dictionary() {
+        let mut names =
+            ["Caf des Ardennes", "Caf de l’Ardèche", "Caf de l’Île-de-Ré", "Caf de l’Ille", "Caf de l’Éure"];
+        names.sort_by_key(|name| order(name));
+        let sorted =
+            ["Caf de l’Ardèche", "Caf de l’Éure", "Caf de l’Île-de-Ré", "Caf de l’Ille", "Caf des Ardennes"];
+        assert_eq!(names, sorted);
     }
 
     #[test]

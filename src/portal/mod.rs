@@ -36,7 +36,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 
 pub use action::{Action, Route};
@@ -146,7 +147,7 @@ impl Portal {
         if !path.is_under(prefix) {
             return Route::Outside;
         }
-        let action = path.as_str().get(prefix.len()..).and_then(Action::at);
+        let action = path.after(prefix).and_then(Action::at);
         action
             .filter(|action| *action != Action::Logo || self.site.logo.is_some())
             .map_or(Route::Nowhere, Route::Action)
@@ -179,11 +180,14 @@ impl Portal {
                 return parked::get(self, visit).await;
             }
             if action == Action::Session {
-                return session::get(self, visit).await;
+                if self.places.elsewhere || !is_navigation(request.method(), request.headers()) {
+                    return session::get(self, visit).await;
+                }
+                return Ok(self.show(session::page_of(stage), visit, retour));
             }
             if action == Action::Reset && self.tongue(visit.rendering) == Rendering::Page {
                 let token = fields::one(request.uri().query(), &["jeton"]).unwrap_or_default();
-                return Ok(self.page(&forgot::reset_page(self, token)));
+                return forgot::get(self, &token).await;
             }
             return Ok(self.show(action, visit, retour));
         }
@@ -250,14 +254,20 @@ impl Portal {
         match (stage, retour) {
             (Some(Stage::Ready(_)), Some(retour)) => retour.to_string(),
             (_, None) => page.to_owned(),
-            _ if self.places.elsewhere => page.to_owned(),
-            (_, Some(retour)) => format!("{page}?retour={}", encoded(retour.as_str())),
+            (_, Some(retour)) => keeping(page, retour),
         }
     }
 
-    /// [`Portal::way`] as a `Location`.
-    pub fn lead(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> HeaderValue {
-        HeaderValue::try_from(self.way(stage, retour)).unwrap_or_else(|_| HeaderValue::from_static("/"))
+    /// Leads a browser that asked for `target` from where its state has no business to [`Portal::way`].
+    pub fn lead(&self, stage: Option<&Stage>, target: &Uri) -> Response<Full<Bytes>> {
+        self.redirection(&self.way(stage, self.first_asked(target).as_ref()))
+    }
+
+    /// Where one wanted to go: a page of ours that one was led to has it in its query.
+    fn first_asked(&self, target: &Uri) -> Option<LocalPath> {
+        let ours = NormalPath::parse(target.path()).is_ok_and(|path| path.is_under(&self.site.prefix));
+        let before = ours.then(|| self.retour(fields::one(target.query(), &["retour"]).as_deref())).flatten();
+        before.or_else(|| LocalPath::parse(target.path_and_query().map_or("/", PathAndQuery::as_str)))
     }
 
     /// HTML or JSON for a problem: JSON alone where the pages are another program's.
@@ -336,7 +346,10 @@ impl Portal {
         retour: Option<&LocalPath>,
     ) -> Response<Full<Bytes>> {
         match (visit.rendering, action) {
-            (Rendering::Page, _) => self.redirection(&self.places.anonymous),
+            (Rendering::Page, _) => {
+                let page = &self.places.anonymous;
+                self.redirection(&retour.map_or_else(|| page.clone(), |retour| keeping(page, retour)))
+            }
             (Rendering::Json, Action::SignIn) => home::json(self, visit, retour),
             (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour)),
         }
@@ -348,7 +361,7 @@ impl Portal {
             Action::SignIn => Some(home::page(self, visit, retour)),
             Action::Password => Some(password::page(self, visit, retour)),
             Action::Forgot => Some(forgot::page(self, String::new(), false)),
-            Action::Reset => Some(forgot::reset_page(self, String::new())),
+            Action::Reset => Some(forgot::reset_page(self, None)),
             Action::Caf => Some(caf::page(self, visit.session.as_deref()?, retour)),
             Action::Establishment => establishment::page(self, visit.session.as_deref()?, retour),
             Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
@@ -397,6 +410,13 @@ impl Places {
             }
         }
     }
+}
+
+/// A page that keeps in mind where one wanted to go; it may be another program's, with a query and a fragment.
+fn keeping(page: &str, retour: &LocalPath) -> String {
+    let (page, fragment) = page.find('#').map_or((page, ""), |at| page.split_at(at));
+    let mark = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{mark}retour={}{fragment}", encoded(retour.as_str()))
 }
 
 fn encoded(text: &str) -> String {

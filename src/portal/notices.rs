@@ -1,7 +1,7 @@
 //! What pages tell one who is signed in, beside their own matter: a password that falls due soon, or in the
 //! middle of the campaign (rules 2 and 5). A notice bars nobody's way.
 
-use super::{Portal, encoded, french};
+use super::{Portal, french, keeping};
 use crate::account::Before;
 use crate::domain::{Campaign, LocalPath, Timestamp};
 use crate::session::{Session, Stage};
@@ -54,7 +54,7 @@ impl Portal {
     fn home(&self, retour: Option<&LocalPath>) -> Option<LocalPath> {
         let home = &self.places.anonymous;
         LocalPath::parse(&match retour {
-            Some(retour) => format!("{home}?retour={}", encoded(retour.as_str())),
+            Some(retour) => keeping(home, retour),
             None => home.clone(),
         })
     }

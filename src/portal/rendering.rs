@@ -13,11 +13,18 @@ pub enum Rendering {
 }
 
 impl Rendering {
-    /// JSON to whoever sends JSON, or accepts it and does not name HTML before it.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let sends_json = headers.get(CONTENT_TYPE).is_some_and(|value| is_json(essence(value.as_bytes())));
-        let first = accepted(headers).find(|media| is_html(media) || is_json(media));
-        if sends_json || first.is_some_and(is_json) { Self::Json } else { Self::Page }
+    /// JSON to whoever sends JSON, or accepts it and does not name HTML before it; also to a program that names
+    /// neither: a script on a page (Fetch Metadata), or one who posts no form. A browser's form never does so, and a
+    /// program is not redirected.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let sent = headers.get(CONTENT_TYPE).map(|value| essence(value.as_bytes()));
+        let named = accepted(headers).find(|media| is_html(media) || is_json(media));
+        let is_program = match (sent, named) {
+            (Some(sent), _) if is_json(sent) => true,
+            (_, Some(named)) => is_json(named),
+            (sent, None) => is_script(headers) || *method == Method::POST && !sent.is_some_and(is_form),
+        };
+        if is_program { Self::Json } else { Self::Page }
     }
 }
 
@@ -35,6 +42,17 @@ pub(super) fn is_json(media: &[u8]) -> bool {
 /// A media type without its parameters.
 pub(super) fn essence(value: &[u8]) -> &[u8] {
     value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+fn is_form(media: &[u8]) -> bool {
+    [b"application/x-www-form-urlencoded".as_slice(), b"multipart/form-data"]
+        .iter()
+        .any(|form| media.eq_ignore_ascii_case(form))
+}
+
+/// Whether a page's script asks, rather than a person's link or form.
+fn is_script(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode != "navigate")
 }
 
 fn is_html(media: &[u8]) -> bool {
@@ -91,11 +109,32 @@ mod tests {
             (Some("application/json"), Some(FORM), Rendering::Json),
             (Some(",;,;q=0,"), None, Rendering::Page),
         ] {
-            assert_eq!(
-                Rendering::of(&headers(accept, content_type)),
-                expected,
-                "{accept:?} {content_type:?}"
-            );
+            let headers = headers(accept, content_type);
+            assert_eq!(Rendering::of(&Method::GET, &headers), expected, "{accept:?} {content_type:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_posts_no_form_and_names_nothing_is_a_program() {
+        const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+        for (accept, content_type, expected) in [
+            (Some("*/*"), None, Rendering::Json),
+            (None, None, Rendering::Json),
+            (Some("*/*"), Some("text/plain"), Rendering::Json),
+            (Some("*/*"), Some(FORM), Rendering::Page),
+            (None, Some("multipart/form-data; boundary=x"), Rendering::Page),
+            (Some("text/html"), None, Rendering::Page),
+        ] {
+            let headers = headers(accept, content_type);
+            assert_eq!(Rendering::of(&Method::POST, &headers), expected, "{accept:?} {content_type:?}");
+        }
+        let mut script = headers(Some("*/*"), Some(FORM));
+        for (mode, expected) in [("cors", Rendering::Json), ("navigate", Rendering::Page)] {
+            script.insert("sec-fetch-mode", HeaderValue::from_static(mode));
+            assert_eq!(Rendering::of(&Method::POST, &script), expected, "{mode}");
+            script.insert(ACCEPT, HeaderValue::from_static("text/html"));
+            assert_eq!(Rendering::of(&Method::POST, &script), Rendering::Page);
+            script.insert(ACCEPT, HeaderValue::from_static("*/*"));
         }
     }
 

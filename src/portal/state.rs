@@ -43,6 +43,9 @@ struct Caf {
 struct Ends {
     expire_dans_s: i64,
     alerte_dans_s: i64,
+    /// Told where it is so: nothing that its user does makes it last longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prolongeable: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,7 +117,11 @@ impl Portal {
         let policy = self.desk.sessions.policy();
         let left_ms = session.ends_at(policy).as_millisecond() - now.as_millisecond();
         let warning_ms = i64::try_from(policy.warning.as_millis()).unwrap_or(i64::MAX);
-        Ends { expire_dans_s: whole(left_ms), alerte_dans_s: whole(left_ms.saturating_sub(warning_ms)) }
+        Ends {
+            expire_dans_s: whole(left_ms),
+            alerte_dans_s: whole(left_ms.saturating_sub(warning_ms)),
+            prolongeable: session.is_at_its_limit(policy).then_some(false),
+        }
     }
 
     /// A provisional password has an age that does not count.

@@ -1,6 +1,7 @@
 //! Listeners, TLS and workers: where connections come in, and how they end.
 
 mod connection;
+mod descriptors;
 mod graceful;
 mod http1;
 mod listener;

@@ -13,6 +13,7 @@ use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, watch};
 
 use super::Listeners;
 use super::connection::Speaker;
+use super::descriptors;
 use super::graceful::Graceful;
 use crate::gate::{Gate, Shared};
 use crate::telemetry::metrics::OpenConnection;
@@ -41,7 +42,7 @@ impl Workers {
         let (drain, orders) = watch::channel(None);
         let mut threads = Vec::new();
         let server = &shared.config.server;
-        let room = server.max_connections.div_ceil(server.workers);
+        let room = descriptors::clients(server.max_connections).div_ceil(server.workers);
         for (number, listeners) in listeners.into_workers().into_iter().enumerate() {
             let (shared, tls, orders) = (Arc::clone(shared), tls.cloned(), orders.clone());
             let worker = Worker { listeners, room, shared, tls, orders };

@@ -4,6 +4,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::Token;
+use crate::domain::cookie_pairs;
 
 /// How the session's cookie is named and kept.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +46,8 @@ impl SessionCookie {
         let mut values = headers
             .get_all(COOKIE)
             .iter()
-            .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| self.value(pair.trim_ascii()));
+            .flat_map(|header| cookie_pairs(header.as_bytes()))
+            .filter_map(|pair| self.value(pair));
         let Some(first) = values.next() else { return Shown::Nothing };
         if values.any(|other| other != first) {
             return Shown::Several;

@@ -85,6 +85,11 @@ impl Session {
         let last = self.last_action_ms.load(Ordering::Relaxed);
         ends_at(&self.record, last, policy)
     }
+
+    /// Whether it ends then whatever its user does until then.
+    pub fn is_at_its_limit(&self, policy: &Policy) -> bool {
+        self.ends_at(policy) == self.record.ends_at
+    }
 }
 
 fn ends_at(record: &Record, last_action_ms: i64, policy: &Policy) -> Timestamp {

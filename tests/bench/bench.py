@@ -283,9 +283,12 @@ def peaks(proxies):
     table(["", "MiB"], [[proxy.name, f"{proxy.memory('VmHWM'):.0f}"] for proxy in proxies])
 
 
-def idle_connections(proxies, count):
+def idle_connections(proxies, wanted):
     rows = []
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     for proxy in proxies:
+        # HAProxy wants two files for each client, used or not.
+        count = min(wanted, (files - 1_000) // 2) if proxy.name.startswith("HAProxy") else wanted
         before, held = proxy.memory("VmRSS"), []
         head = "GET /1k HTTP/1.1\r\nHost: bench\r\n" + "".join(f"{h}\r\n" for h in proxy.headers) + "\r\n"
         for _ in range(count):
@@ -302,11 +305,11 @@ def idle_connections(proxies, count):
         cpu, began = proxy.cpu(), time.monotonic()
         time.sleep(3)
         idle = (proxy.cpu() - cpu) / (time.monotonic() - began) * 100
-        rows.append([proxy.name, f"{more:.0f}", f"{more * 1024 / count:.1f}", f"{idle:.1f} %"])
+        rows.append([proxy.name, f"{count:,}", f"{more:.0f}", f"{more * 1024 / count:.1f}", f"{idle:.1f} %"])
         for client in held:
             client.close()
-    print(f"{count:,} idle connections, each after one request:\n")
-    table(["", "MiB more", "KiB each", "CPU while idle"], rows)
+    print("Idle connections, each after one request:\n")
+    table(["", "connections", "MiB more", "KiB each", "CPU while idle"], rows)
 
 
 def handshakes(proxies, count, seconds):
@@ -345,8 +348,6 @@ def main():
     wanted = lambda name: options.only in (None, name)
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    # HAProxy wants two files for each client, used or not.
-    idle = min(idle, (files - 1_000) // 2)
     place = Place(options.octroi)
     try:
         place.background()

@@ -103,22 +103,10 @@ fn a_call_of_grpc_passes_with_its_trailers() {
         let answer = Response::builder().header("content-type", "application/grpc");
         answer.body(StreamBody::new(frames).boxed_unsync()).unwrap()
     });
-    let body = json!({"identifiant": SOUTH, "mot_de_passe": PASSWORD}).to_string();
-    let length = body.len();
-    let sign_in = format!(
-        "POST /portail/connexion HTTP/1.1\r\nHost: esat.extranet.example\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    let signed_in = tls::ask(world.gateway.public, tls::config(&rustls::version::TLS13, &[]), &sign_in);
-    let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let cookie = cookie(world);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let trailers = runtime.block_on(async {
-        let stream = TcpStream::connect(world.gateway.public).await.unwrap();
-        let name = rustls::pki_types::ServerName::try_from("esat.extranet.example").unwrap();
-        let tls = TlsConnector::from(Arc::new(tls::config(&rustls::version::TLS13, &["h2"])));
-        let stream = tls.connect(name, stream).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
+        let mut sender = speak_http2(world).await;
         let mut last = HeaderMap::new();
         last.insert("x-fin", "oui".parse().unwrap());
         let frames = [Frame::data(Bytes::from_static(b"\0\0\0\0\x03abc")), Frame::trailers(last)];
@@ -141,6 +129,72 @@ fn a_call_of_grpc_passes_with_its_trailers() {
         (&"0".parse().unwrap(), &"oui".parse().unwrap())
     );
     assert_eq!(backend.last().headers["te"], "trailers");
+}
+
+/// A call that goes on for as long as both sides want goes no further than its session, and is told why it ends.
+#[test]
+fn a_call_of_grpc_ends_with_its_session() {
+    let backend = Modern::start(None);
+    let secured = tls::secured_with(|settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[backend.address]).caf_line("protocol = \"http2\"");
+    });
+    let world = &secured.world;
+    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let ended = Arc::new(AtomicUsize::new(0));
+    let ends = Arc::clone(&ended);
+    backend.script(move |_| {
+        let messages = stream::unfold(OnDrop(Arc::clone(&ends)), |end| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"\0\0\0\0\x03abc"))), end))
+        });
+        let answer = Response::builder().header("content-type", "application/grpc+proto");
+        let answer = answer.body(StreamBody::new(messages.boxed()).boxed_unsync()).unwrap();
+        async move { answer }
+    });
+    let cookie = cookie(world);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let trailers = runtime.block_on(async {
+        let mut sender = speak_http2(world).await;
+        let request = Request::post("https://esat.extranet.example/caf.Suivi/Suivre")
+            .header("content-type", "application/grpc+proto")
+            .header("cookie", cookie)
+            .body(Full::new(Bytes::from_static(b"\0\0\0\0\0")))
+            .unwrap();
+        let mut body = sender.send_request(request).await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        let suspended = world.gateway.admin().post(&format!("/v1/accounts/{SOUTH}/suspend")).send();
+        assert!(suspended.status < 300, "{}", suspended.text());
+        let rest = tokio::time::timeout(Duration::from_secs(5), body.collect()).await;
+        rest.expect("it ends in time").unwrap().trailers().expect("trailers").clone()
+    });
+    assert_eq!(trailers["grpc-status"], "16");
+    eventually("the backend is told too", || ended.load(Ordering::SeqCst) == 1);
+}
+
+/// The cookie of who signed in at Caf 131.
+fn cookie(world: &World) -> String {
+    let body = json!({"identifiant": SOUTH, "mot_de_passe": PASSWORD}).to_string();
+    let length = body.len();
+    let sign_in = format!(
+        "POST /portail/connexion HTTP/1.1\r\nHost: esat.extranet.example\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let signed_in = tls::ask(world.gateway.public, tls::config(&rustls::version::TLS13, &[]), &sign_in);
+    signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+async fn speak_http2<B>(world: &World) -> hyper::client::conn::http2::SendRequest<B>
+where
+    B: hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let stream = TcpStream::connect(world.gateway.public).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("esat.extranet.example").unwrap();
+    let tls = TlsConnector::from(Arc::new(tls::config(&rustls::version::TLS13, &["h2"])));
+    let stream = tls.connect(name, stream).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 #[test]

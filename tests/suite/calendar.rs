@@ -110,6 +110,11 @@ fn a_closed_volet_stays_closed_however_its_path_is_written() {
         "/teleprocedure/x/../certificat-emploi",
         "/teleprocedure/certificat-emploi;jsessionid=1",
         "/teleprocedure;a=b/certificat-emploi/x",
+        "/TELEPROCEDURE/Certificat-Emploi",
+        // As some backends read them.
+        "/teleprocedure/certificat-emploi/../changement-activite",
+        "/teleprocedure/certificat-emploi.",
+        "/teleprocedure./certificat-emploi%20/new",
     ] {
         assert_eq!(ask(same), Some(403), "{same}");
     }
@@ -132,9 +137,15 @@ fn a_closed_volet_stays_closed_however_its_path_is_written() {
         assert_eq!(ask(ambiguous), Some(400), "{ambiguous}");
     }
     assert_eq!(world.caf921.count(), 0, "not a byte reached a backend");
-    // What only begins alike, or differs by case, is another path.
-    for other in ["/teleprocedure/certificat-emplois", "/teleprocedure/certificat-emploi-2", "/teleprocedure"]
-    {
+    // What only begins alike is another path.
+    for other in [
+        "/teleprocedure/certificat-emplois",
+        "/teleprocedure/certificat-emploi-2",
+        "/teleprocedure/certificat-emploi.html",
+        "/teleprocedure",
+        "/x/../y/./z",
+        "/x.",
+    ] {
         assert_eq!(ask(other), Some(200), "{other}");
         assert_eq!(world.caf921.last().line(), format!("GET {other} HTTP/1.1"));
     }

@@ -54,7 +54,7 @@ async fn to_paris(browser: &Browser) {
 
 async fn leave(browser: &Browser) {
     enter(browser, "a[href=\"/portail/quitter\"]").await;
-    browser.reads("Quitter Caf de Paris ?").await;
+    browser.reads("Quitter la Caf de Paris ?").await;
     enter(browser, "main button").await;
     browser.reads("À quelle Caf").await;
     enter(browser, "header button").await;

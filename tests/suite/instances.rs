@@ -1,6 +1,6 @@
 //! Several instances a Caf: who gets what, who is left alone, what is sent twice, and what an operator may order.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::harness::backend::{Backend, Then, answer, answer_with, respond};
-use crate::harness::client::Client;
+use crate::harness::client::{Client, connect};
 use crate::harness::gateway::Settings;
 use crate::harness::world::{Kind, SIRET, World, account};
 use crate::harness::{closed_address, eventually};
@@ -143,6 +143,40 @@ fn an_instance_that_fails_is_left_alone_and_comes_back() {
     eventually("it is back", || client.get("/").program().send().text() == "0");
     let metrics = south.world.gateway.admin().get("/metrics").send().text();
     assert!(metrics.contains(r#"octroi_backend_ejections_total{caf="131",instance="1"} 1"#), "{metrics}");
+}
+
+#[test]
+fn an_instance_whose_answers_break_off_or_stop_is_left_alone_too() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nle début";
+    let breaks_off: crate::harness::backend::Script = Arc::new(|_, stream| {
+        let _ = stream.write_all(head.as_bytes());
+        Then::Close
+    });
+    for (bad, what) in [
+        (breaks_off, "its answer broke off"),
+        (respond(head), "stopped in the middle of its answer"),
+        (answer_with("X-Caf-Code: 921\r\n", "d'une autre"), "names another Caf"),
+    ] {
+        let south = South::new(2, |settings| {
+            settings.set("backend", "eject_after", "3").set("backend", "eject_time", r#""60s""#);
+            settings.set("backend", "idle_timeout", r#""200ms""#);
+        });
+        south.instances[0].script(bad);
+        let client = south.client();
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n", client.cookies());
+        eventually("it is left alone", || {
+            let mut stream = connect(client.address);
+            stream.write_all(bytes.as_bytes()).unwrap();
+            let mut answer = [0; 4_096];
+            // To its end where it breaks off; the others are kept alive.
+            while let Ok(1..) = stream.read(&mut answer)
+                && String::from_utf8_lossy(&answer).contains("le début")
+            {}
+            south.state(0) == "ejected"
+        });
+        let told = south.instance(0)["last_error"]["what"].as_str().unwrap().to_owned();
+        assert!(told.contains(what), "{told}");
+    }
 }
 
 #[test]

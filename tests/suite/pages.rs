@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
+use crate::harness::eventually;
+use crate::harness::gateway::Settings;
 use crate::harness::world::{
     Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account,
 };
@@ -113,8 +115,12 @@ fn screenshots() -> PathBuf {
 }
 
 /// Runs a walk, then tells all that was wrong on its way.
-fn walk(change: impl FnOnce(&mut crate::harness::gateway::Settings), steps: impl AsyncFnOnce(&mut Walk)) {
-    let world = World::with(Kind::Embedded, change);
+fn walk(change: impl FnOnce(&mut Settings), steps: impl AsyncFnOnce(&mut Walk)) {
+    walk_on(Kind::Embedded, change, steps);
+}
+
+fn walk_on(kind: Kind, change: impl FnOnce(&mut Settings), steps: impl AsyncFnOnce(&mut Walk)) {
+    let world = World::with(kind, change);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let browser = Browser::start(true).await;
@@ -127,9 +133,10 @@ fn walk(change: impl FnOnce(&mut crate::harness::gateway::Settings), steps: impl
 
 #[test]
 fn the_pages_before_a_session() {
+    let letters = tempfile::tempdir().unwrap();
     walk(
         |settings| {
-            let letters = tempfile::tempdir().unwrap().keep();
+            let letters = letters.path();
             settings.set("mail", "url", &format!("{:?}", format!("file:{}", letters.display())));
             settings.set("mail", "from", r#""extranet@caf.example""#);
         },
@@ -146,14 +153,33 @@ fn the_pages_before_a_session() {
             walk.browser.type_in("identifiant", ONE_CAF).await;
             walk.browser.press("Recevoir le lien").await;
             walk.look("oubli-demande").await;
-            walk.open("/portail/mot-de-passe/reinitialisation?jeton=abc").await;
+            walk.open(&link_of(letters.path())).await;
             walk.look("reinitialisation").await;
+            walk.open("/portail/mot-de-passe/reinitialisation?jeton=abc").await;
+            walk.look("lien-mort").await;
             walk.open("/portail/mot-de-passe").await;
             walk.look("mot-de-passe").await;
             walk.open("/portail/nulle-part").await;
             walk.look("introuvable").await;
+            walk.open("/a%2Fb").await;
+            walk.look("illisible").await;
         },
     );
+}
+
+/// The link of the one letter that was written, without its origin.
+fn link_of(letters: &Path) -> String {
+    let path = "/portail/mot-de-passe/reinitialisation?jeton=";
+    let mut token = String::new();
+    eventually("a letter is written", || {
+        let files = std::fs::read_dir(letters).unwrap();
+        let all: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        let letter = all.replace("=\r\n", "").replace("=3D", "=");
+        let rest = letter.split_once(path).map_or("", |(_, rest)| rest);
+        token = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+        letter.contains("</html>")
+    });
+    format!("{path}{token}")
 }
 
 /// With the colours of a person's own system, what can be filled in and pressed still has an edge, and what is
@@ -186,13 +212,112 @@ fn the_pages_of_a_session() {
             walk.sign_out().await;
             walk.sign_in(UNKNOWN_SIRET).await;
             walk.look("caf").await;
+            // As from a browser too old to know that a choice is required.
+            let send = "setTimeout(function () { document.querySelector('main form').submit(); }, 0)";
+            walk.browser.window.execute(send, Vec::new()).await.unwrap();
+            walk.browser.reads("Aucune Caf n’est choisie").await;
+            walk.look("caf-erreur").await;
             walk.browser.find("[value=\"921\"]").await.click().await.unwrap();
             walk.browser.press("Valider").await;
             walk.look("etablissement").await;
             walk.browser.type_in("identifiant_communication", "99").await;
             walk.browser.press("Valider").await;
             walk.look("etablissement-inconnu").await;
+            for _ in 0..5 {
+                walk.browser.type_in("identifiant_communication", "99").await;
+                walk.browser.press("Valider").await;
+            }
+            walk.browser.reads("Trop d’essais").await;
+            walk.look("etablissement-barre").await;
+            walk.open("/portail/deconnexion").await;
+            walk.look("pas-ainsi").await;
             walk.sign_out().await;
+        },
+    );
+}
+
+#[test]
+fn the_pages_of_one_who_tries_too_often_or_comes_back_late() {
+    walk(
+        |_| (),
+        async |walk| {
+            walk.open("/portail/connexion").await;
+            for _ in 0..6 {
+                walk.browser.type_in("identifiant", ONE_CAF).await;
+                walk.browser.type_in("mot_de_passe", "faux").await;
+                walk.browser.press("Se connecter").await;
+            }
+            walk.browser.reads("Trop d’essais").await;
+            walk.look("connexion-fermee").await;
+            walk.world.gateway.advance(93 * 86_400);
+            walk.sign_in(TWO_CAFS).await;
+            walk.browser.reads("plus de 92 jours").await;
+            walk.look("mot-de-passe-ancien").await;
+        },
+    );
+}
+
+#[test]
+fn the_pages_of_a_house_with_many_cafs() {
+    walk(
+        |settings| {
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            for (code, name) in MANY {
+                settings.caf(code, name, &[nobody]);
+            }
+            settings
+                .set("portal.theme", "name", r#""Portail des partenaires""#)
+                .set("portal.theme", "color", r##""#006b3c""##)
+                .set("portal.theme", "contact", r#""01 23 45 67 89, de 9 h à 16 h""#)
+                .set("portal.theme", "help_url", r#""https://aide.example/esat""#);
+        },
+        async |walk| {
+            let codes: Vec<&str> = ["921", "751"].into_iter().chain(MANY.map(|(code, _)| code)).collect();
+            walk.world.gateway.accounts(&[account("partout@esat.example", SIRET, &codes)]);
+            walk.sign_in("partout@esat.example").await;
+            walk.look("caf-longue").await;
+            walk.browser.type_in_css("#chercher", "hau").await;
+            walk.browser.reads("3 Caf sur 12").await;
+            walk.axe("caf-cherchee").await;
+        },
+    );
+}
+
+const MANY: [(&str, &str); 10] = [
+    ("011", "Caf de l’Ain"),
+    ("131", "Caf des Bouches-du-Rhône"),
+    ("291", "Caf du Finistère"),
+    ("311", "Caf de la Haute-Garonne"),
+    ("341", "Caf de l’Hérault"),
+    ("351", "Caf d’Ille-et-Vilaine"),
+    ("591", "Caf du Nord"),
+    ("681", "Caf du Haut-Rhin"),
+    ("931", "Caf de la Seine-Saint-Denis"),
+    ("974", "Caf de la Réunion"),
+];
+
+#[test]
+fn the_page_when_the_store_is_out_of_reach() {
+    walk_on(
+        Kind::Redis,
+        |_| (),
+        async |walk| {
+            walk.sign_in(ONE_CAF).await;
+            walk.world.redis.as_mut().unwrap().kill();
+            let world = &walk.world;
+            eventually("nobody is let in", || {
+                world
+                    .gateway
+                    .client()
+                    .get("/portail/caf")
+                    .header("Cookie", &format!("octroi={}", "A".repeat(43)))
+                    .page()
+                    .send()
+                    .status
+                    == 503
+            });
+            walk.open("/portail/caf").await;
+            walk.look("service-indisponible").await;
         },
     );
 }

@@ -6,15 +6,24 @@ use fantoccini::key::Key;
 use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
 use crate::harness::client::Client;
+use crate::harness::gateway::Settings;
 use crate::harness::world::{
-    COMMUNICATION, Kind, ONE_CAF, PASSWORD, PROVISIONAL, TWO_CAFS, UNKNOWN_SIRET, World,
+    COMMUNICATION, Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account,
 };
 
 const NEW: &str = "Nouveau-2027";
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 
 fn in_a_browser(javascript: bool, test: impl AsyncFnOnce(&World, &Browser)) {
-    let world = World::new(Kind::Redis);
+    in_a_browser_with(javascript, |_| (), test);
+}
+
+fn in_a_browser_with(
+    javascript: bool,
+    change: impl FnOnce(&mut Settings),
+    test: impl AsyncFnOnce(&World, &Browser),
+) {
+    let world = World::with(Kind::Redis, change);
     for (backend, name) in [(&world.caf921, "921"), (&world.caf751, "751")] {
         let page =
             format!("<!doctype html><title>Salaires</title><h1>Caf {name}</h1><p>Jeanne : 1 234 euros</p>");
@@ -202,6 +211,51 @@ fn the_last_caf_is_proposed_first() {
         browser.press("Valider").await;
         browser.reads("Caf 921").await;
     });
+}
+
+/// What is out of sight is not chosen: a Caf that was proposed, and is not among those looked for, gets nothing.
+#[test]
+fn one_of_many_cafs_is_found_by_the_keyboard() {
+    in_a_browser_with(
+        true,
+        |settings| {
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            for code in 101..109 {
+                settings.caf(&code.to_string(), &format!("Caf de la Côte {code}"), &[nobody]);
+            }
+        },
+        async |world, browser| {
+            let codes: Vec<String> = (101..109).map(|code| code.to_string()).collect();
+            let codes: Vec<&str> =
+                ["921", "751"].into_iter().chain(codes.iter().map(String::as_str)).collect();
+            world.gateway.accounts(&[account("partout@esat.example", SIRET, &codes)]);
+            sign_in(world, browser, "partout@esat.example").await;
+            choose(browser, "921").await;
+            browser.reads("Caf 921").await;
+            open(world, browser, "/portail/caf").await;
+            let chosen = "var c = document.querySelector('[name=caf]:checked'); return c ? c.value : 'none'";
+            assert_eq!(
+                browser.window.execute(chosen, Vec::new()).await.unwrap(),
+                "921",
+                "the last one is proposed"
+            );
+            tab_to(browser, "#chercher").await;
+            type_there(browser, "cote 10").await;
+            browser.reads("8 Caf sur 10").await;
+            assert_eq!(browser.window.execute(chosen, Vec::new()).await.unwrap(), "none");
+            browser.type_in_css("#chercher", "PARIS").await;
+            browser.reads("1 Caf sur 10").await;
+            browser.key(Key::Enter).await;
+            browser
+                .until(
+                    "it has the focus",
+                    "return document.activeElement.value === '751' && document.activeElement.checked",
+                )
+                .await;
+            browser.key(Key::Enter).await;
+            browser.reads("Caf 751").await;
+        },
+    );
 }
 
 #[test]

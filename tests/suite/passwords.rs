@@ -317,7 +317,7 @@ on_each_store! {
         assert_eq!(sign_in(&mut client, TWO_CAFS, PASSWORD).json()["derniere_connexion"], told);
         assert_eq!(client.post("/portail/caf").json(&json!({"caf": "921"})).send().json()["derniere_connexion"], told);
         let page = client.get("/portail/connexion").page().send().text();
-        let said = "3 essais de connexion à votre compte ont échoué depuis votre connexion du 15 décembre 2026 à 12 h 00";
+        let said = "3 essais de connexion à votre compte ont échoué depuis votre connexion du 15 décembre 2026 à 12\u{a0}h\u{a0}00";
         assert!(page.contains(said), "{page}");
         // Those that a lock kept out are told of, too, and a day's silence forgets none.
         for _ in 0..7 {

@@ -66,9 +66,12 @@ fn each_mark_brings_one_letter_to_the_second_from_whichever_replica_is_up() {
     assert_eq!(of(&server.letters(), OWNER).len(), 0, "a second before");
     set(D14);
     let letters = wait_for(&server, OWNER, 1);
-    for words in
-        ["expire dans 14 jours", "17 décembre 2026 à 11 h 00", "/portail/mot-de-passe", "Les Tilleuls"]
-    {
+    for words in [
+        "expire dans 14 jours",
+        "17 décembre 2026 à 11\u{a0}h\u{a0}00",
+        "/portail/mot-de-passe",
+        "Les Tilleuls",
+    ] {
         assert!(letters[0].contains(words), "{words}: {}", letters[0]);
     }
     set(D7);

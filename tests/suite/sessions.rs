@@ -116,7 +116,7 @@ on_each_store! {
         let name = |client: &mut Client| client.get("/portail/sessions").program().send().json()["sessions"][0]["session"].as_str().unwrap().to_owned();
         let (own, firefox, strange) = (name(&mut here), name(&mut there), name(&mut stranger));
         let page = here.get("/portail/sessions").page().send().text();
-        for words in ["Firefox, Windows", "127.0.0.1", "15 décembre 2026 à 12 h 00", "(cette session)", &firefox] {
+        for words in ["Firefox, Windows", "127.0.0.1", "15 décembre 2026 à 12\u{a0}h\u{a0}00", "(cette session)", &firefox] {
             assert!(page.contains(words), "{words}: {page}");
         }
         assert!(!page.contains(&strange));

@@ -79,6 +79,23 @@ on_each_store! {
 }
 
 #[test]
+fn a_program_that_names_no_media_type_is_not_redirected() {
+    let world = World::new(crate::harness::world::Kind::Embedded);
+    for state in ["mot_de_passe_a_changer", "caf_a_choisir", "admis"] {
+        let mut client = someone(&world, state);
+        for accept in [None, Some("*/*")] {
+            let request = client.post("/portail/session/continuer");
+            let answer =
+                accept.into_iter().fold(request, |request, any| request.header("Accept", any)).send();
+            assert_eq!((answer.status, answer.etat().as_str()), (200, state), "{accept:?}");
+        }
+        let script = client.post("/portail/deconnexion").header("Sec-Fetch-Mode", "cors");
+        let script = script.body("application/x-www-form-urlencoded", b"").send();
+        assert_eq!((script.status, script.header("location")), (200, None), "{state}");
+    }
+}
+
+#[test]
 fn a_form_that_comes_too_early_is_refused_and_never_redirected() {
     let world = World::new(crate::harness::world::Kind::Embedded);
     for (state, _, (status, _)) in STATES {

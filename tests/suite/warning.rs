@@ -51,6 +51,8 @@ fn a_page_that_answers_a_form_gets_it_too() {
     let answer = client.post("/saisie").header("Sec-Fetch-Dest", "document").form(&[("a", "b")]).send();
     assert_eq!((answer.status, answer.text()), (200, dressed(PAGE)));
     assert_eq!(world.caf921.last().body, b"a=b");
+    // So it does in a browser that knows no Fetch Metadata.
+    assert_eq!(client.post("/saisie").form(&[("a", "b")]).send().text(), dressed(PAGE));
 }
 
 #[test]
@@ -70,10 +72,39 @@ fn a_request_that_is_no_navigation_is_left_as_it_is() {
     assert_eq!(world.caf921.last().one("accept-encoding"), "gzip, br");
     assert_eq!(client.get("/a").program().send().text(), PAGE);
     assert_eq!(client.get("/a").send().text(), PAGE);
-    assert_eq!(client.post("/a").form(&[("a", "b")]).send().text(), PAGE);
+    let old = client.get("/fragment").page().header("X-Requested-With", "XMLHttpRequest").send();
+    assert_eq!(old.text(), PAGE, "a fragment, of a script that knows no Fetch Metadata");
+    assert_eq!(client.post("/a").page().json(&serde_json::json!({})).send().text(), PAGE);
     assert_eq!(visit(&mut client).header("Range", "bytes=0-3").send().text(), PAGE);
-    let head = client.request("HEAD", "/a").page().send();
-    assert_eq!(head.header("content-length"), Some(length.as_str()));
+}
+
+/// RFC 9110 sections 8.6 and 9.3.2: what is said of a page's head is said above the page.
+#[test]
+fn a_head_alone_says_what_it_says_above_the_page() {
+    let world = World::new(Kind::Embedded);
+    let headers = format!(
+        "{HTML}ETag: \"v1\"\r\nAccept-Ranges: bytes\r\nContent-Security-Policy: default-src 'none'\r\n\
+         Content-MD5: x\r\nDate: Tue, 15 Dec 2026 11:00:00 GMT\r\n"
+    );
+    for text in [PAGE.to_owned(), PAGE.replace("fin", &"fin ".repeat(500))] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", text.len());
+        world.caf921.script(Arc::new(move |received, stream| {
+            let body = if received.line().starts_with("HEAD") { "" } else { text.as_str() };
+            let _ = stream.write_all((answer.clone() + body).as_bytes());
+            Then::Keep
+        }));
+        let mut client = world.admitted();
+        let mut told = ["HEAD", "GET"].map(|method| {
+            let answer = client.request(method, "/a").page().header("Accept-Encoding", "gzip").send();
+            let kept = |(name, _): &(String, String)| {
+                !["transfer-encoding", "x-request-id"].contains(&name.as_str())
+            };
+            answer.headers.into_iter().filter(kept).collect::<Vec<_>>()
+        });
+        told.iter_mut().for_each(|headers| headers.sort());
+        assert_eq!(told[0], told[1]);
+        assert!(!told[0].iter().any(|(name, _)| name == "content-length" || name == "content-md5"));
+    }
 }
 
 #[test]
@@ -89,6 +120,7 @@ fn an_answer_that_is_no_page_is_left_as_it_is() {
         ("200 OK", "Content-Type: text/html\r\nCache-Control: no-transform\r\n"),
         ("200 OK", "Content-Type: text/html\r\nContent-Security-Policy: sandbox allow-scripts\r\n"),
         ("404 Not Found", HTML),
+        ("226 IM Used", HTML),
         ("206 Partial Content", "Content-Type: text/html\r\nContent-Range: bytes 0-1/9\r\n"),
     ] {
         let headers = format!("{headers}ETag: \"v1\"\r\nContent-Length: {}\r\n", PAGE.len());
@@ -97,9 +129,42 @@ fn an_answer_that_is_no_page_is_left_as_it_is() {
         assert_eq!(answer.text(), PAGE, "{status} {headers}");
         assert_eq!(answer.header("etag"), Some("\"v1\""), "{status} {headers}");
     }
-    let own = "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n";
+}
+
+#[test]
+fn a_page_that_was_kept_keeps_its_name_and_its_policy() {
+    let world = World::new(Kind::Embedded);
+    let own =
+        "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nContent-Security-Policy: default-src 'none'\r\n\r\n";
     world.caf921.script(respond(own));
-    assert_eq!(visit(&mut world.admitted()).send().status, 304);
+    let mut client = world.admitted();
+    let kept = visit(&mut client).header("If-None-Match", "W/\"v1\"").send();
+    assert_eq!((kept.status, kept.header("etag")), (304, Some("W/\"v1\"")));
+    assert!(
+        kept.header("content-security-policy").is_some_and(|policy| policy.contains("/portail/session.js"))
+    );
+    assert_eq!(world.caf921.last().one("if-none-match"), "W/\"v1\"");
+    // It was kept under the backend's own name: nothing was written into it.
+    let other = visit(&mut client).header("If-None-Match", "\"v1\"").send();
+    assert_eq!(
+        (other.header("etag"), other.header("content-security-policy")),
+        (Some("\"v1\""), Some("default-src 'none'"))
+    );
+}
+
+#[test]
+fn successes_of_other_names_are_pages_too() {
+    let world = World::new(Kind::Embedded);
+    for status in ["201 Created", "202 Accepted", "203 Non-Authoritative Information"] {
+        world.caf921.script(respond(&format!(
+            "HTTP/1.1 {status}\r\n{HTML}Content-Length: {}\r\n\r\n{PAGE}",
+            PAGE.len()
+        )));
+        assert_eq!(visit(&mut world.admitted()).send().text(), dressed(PAGE), "{status}");
+    }
+    world.caf921.script(respond(&format!("HTTP/1.1 204 No Content\r\n{HTML}\r\n")));
+    let nothing = visit(&mut world.admitted()).send();
+    assert_eq!((nothing.status, nothing.body.len()), (204, 0));
 }
 
 #[test]

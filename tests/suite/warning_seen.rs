@@ -17,7 +17,7 @@ const PAGE: &str = "<!doctype html><html lang=fr><head><title>Saisie de Jeanne</
                     <h1>Déclaration</h1><label>Nom <input id=nom></label> <button>Envoyer</button></body></html>";
 
 /// What the dialog is, as a browser tells it.
-const DIALOG: &str = "
+pub const DIALOG: &str = "
     var host = document.documentElement.lastElementChild, root = host.shadowRoot;
     var dialog = root && root.querySelector('[role=alertdialog]');
     if (!dialog) return null;
@@ -37,7 +37,7 @@ const DIALOG: &str = "
         href: (root.querySelector('a') || {}).href
     };";
 
-fn in_a_browser(world: &mut World, test: impl AsyncFnOnce(&mut World, &Browser)) {
+pub fn in_a_browser(world: &mut World, test: impl AsyncFnOnce(&mut World, &Browser)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let browser = Browser::start(true).await;
@@ -46,7 +46,7 @@ fn in_a_browser(world: &mut World, test: impl AsyncFnOnce(&mut World, &Browser))
     });
 }
 
-async fn sign_in(world: &World, browser: &Browser, identifiant: &str) {
+pub async fn sign_in(world: &World, browser: &Browser, identifiant: &str) {
     browser.open(&format!("http://{}/portail/connexion?retour=/saisie", world.gateway.public)).await;
     browser.type_in("identifiant", identifiant).await;
     browser.type_in("mot_de_passe", PASSWORD).await;
@@ -54,11 +54,11 @@ async fn sign_in(world: &World, browser: &Browser, identifiant: &str) {
 }
 
 /// The script has read the state: it told the other tabs that somebody is here.
-async fn ready(browser: &Browser) {
+pub async fn ready(browser: &Browser) {
     browser.until("the script has read the state", "return localStorage.getItem('octroi-session')").await;
 }
 
-async fn dialog(browser: &Browser, name: &str) -> Value {
+pub async fn dialog(browser: &Browser, name: &str) -> Value {
     browser
         .until(
             name,
@@ -67,17 +67,17 @@ async fn dialog(browser: &Browser, name: &str) -> Value {
         .await
 }
 
-async fn no_dialog(browser: &Browser) {
+pub async fn no_dialog(browser: &Browser) {
     browser.until("there is no dialog", &format!("return !(function () {{ {DIALOG} }})();")).await;
 }
 
 /// As when one comes back to a window.
-async fn look(browser: &Browser) {
+pub async fn look(browser: &Browser) {
     browser.window.execute("window.dispatchEvent(new Event('focus'))", Vec::new()).await.unwrap();
 }
 
-const SOON: &str = "Votre session va se terminer";
-const OVER: &str = "Votre session a expiré";
+pub const SOON: &str = "Votre session va se terminer";
+pub const OVER: &str = "Votre session a expiré";
 const STALE: &str = "Cette page n’est plus à jour";
 
 #[test]

@@ -82,6 +82,11 @@ fn what_is_odd_is_a_warning() {
     assert_eq!(warned("[server]\npublic_url = 'https://a'\nbehind_tls_proxy = true"), Vec::<String>::new());
     assert_eq!(warned("[server]\ntrusted_proxies = ['0.0.0.0/0']"), ["server.trusted_proxies"]);
     assert_eq!(warned("[portal]\nsign_in_url = 'https://a/b'"), ["portal.sign_in_url"]);
+    let second = "[[caf]]\ncode='112'\nname='x'\ncontact='y'\nbackends=['http://localhost']\n";
+    assert_eq!(warned(&format!("[server]\nmax_connections = 1101\n{second}")), Vec::<String>::new());
+    let hogs = "the others wait for the one that hangs";
+    assert_eq!(warned(&format!("[server]\nmax_connections = 1100\n{second}")), ["caf.backends"; 2], "{hogs}");
+    assert_eq!(warned("[server]\nmax_connections = 1100"), Vec::<String>::new(), "nobody else is there");
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Team {
 
     async fn connect(&self, member: &Member, offer: Offer) -> io::Result<(Socket, Version)> {
         let address = &member.address;
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        let addresses = member.addresses.of(&address.host, address.port).await?;
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
         stream.set_nodelay(true)?;
         if !address.https {
             let http2 = self.protocol == Protocol::Http2 && offer == Offer::All;

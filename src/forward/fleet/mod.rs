@@ -5,7 +5,7 @@
 //!
 //! [`Fleet`] holds a [`Team`] for each Caf, a team a [`Member`] for each instance. `room` counts a member's requests
 //! and lets others wait, `health` says who gets requests, `choice` who gets the next one, `budget` how many may be
-//! sent twice, `tls` and `dial` how members are spoken to; `check` asks them now and then, `orders` is what an
+//! sent twice, `resolve`, `tls` and `dial` how members are spoken to; `check` asks them now and then, `orders` is what an
 //! operator says, `view` what an operator sees.
 
 mod budget;
@@ -14,6 +14,7 @@ mod choice;
 mod dial;
 mod health;
 mod orders;
+mod resolve;
 mod room;
 mod tls;
 mod view;
@@ -26,6 +27,7 @@ use http::HeaderValue;
 
 use self::budget::Budget;
 use self::health::Health;
+use self::resolve::Addresses;
 use self::room::Room;
 use self::tls::Secured;
 use super::sticky::Mark;
@@ -71,6 +73,8 @@ pub(super) struct Team {
 #[derive(Debug)]
 pub(super) struct Member {
     address: config::BackendAddress,
+    /// What its name stands for.
+    addresses: Addresses,
     /// Host and port, as a `Host` header.
     pub(super) authority: HeaderValue,
     /// What its sticky cookies are marked with.
@@ -202,6 +206,7 @@ impl Member {
         let mark = Mark::of(&address.to_string());
         Self {
             address,
+            addresses: Addresses::default(),
             authority,
             mark,
             weight,

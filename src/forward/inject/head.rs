@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body;
 use lol_html::AsciiCompatibleEncoding;
 
+use super::Wish;
 use super::coding::Coding;
 use super::policy::{self, Site};
 
@@ -31,40 +32,65 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Makes the head ready where the answer is a page that can have the script; leaves it untouched otherwise.
-pub(super) fn edit<B: Body>(
-    head: &mut Parts,
-    body: &B,
-    coding: Option<Coding>,
-    site: &Site<'_>,
-) -> Option<Plan> {
+/// Makes the head ready where the answer is a page that can have the script, or would be one if more than its head
+/// had been asked for; leaves it untouched otherwise.
+pub(super) fn edit<B: Body>(head: &mut Parts, body: &B, wish: &Wish, site: &Site<'_>) -> Option<Plan> {
     let headers = &mut head.headers;
     if head.status == StatusCode::NOT_MODIFIED {
-        // The page that the browser kept has the script: its policy and its name must stay as they were told.
-        if let Some(permission) = policy::permission(headers, site) {
-            permission.grant(headers);
-            weaken(headers);
-        }
+        confirm(headers, wish.kept.as_ref(), site);
         return None;
     }
-    if head.status != StatusCode::OK || body.is_end_stream() || !is_open(headers) {
+    let size = if wish.is_head { said_size(headers) } else { body.size_hint().exact() };
+    if !is_whole(head.status) || size == Some(0) || !is_open(headers) {
         return None;
     }
     let encoding = encoding(headers)?;
     let permission = policy::permission(headers, site)?;
     let nonce = permission.nonce.clone();
     permission.grant(headers);
-    let is_small = body.size_hint().exact().is_some_and(|size| size < SMALL);
-    let coding = coding.filter(|_| !is_small);
-    for name in [CONTENT_LENGTH, ACCEPT_RANGES, CONTENT_ENCODING].iter().chain(&DIGESTS) {
+    let coding = wish.coding.filter(|_| size.is_none_or(|size| SMALL <= size));
+    rename(headers);
+    headers.remove(CONTENT_ENCODING);
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, coding.value());
+    }
+    (!wish.is_head).then_some(Plan { encoding, coding, nonce })
+}
+
+/// Successes that come with the whole of a page.
+fn is_whole(status: StatusCode) -> bool {
+    let others =
+        [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT, StatusCode::IM_USED];
+    status.is_success() && !others.contains(&status)
+}
+
+/// The page that the browser kept has the script: its policy and its name must stay as they were told. What it kept
+/// under a strong name is none that was written into.
+fn confirm(headers: &mut HeaderMap, kept: Option<&HeaderValue>, site: &Site<'_>) {
+    let own = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+    let is_kept_strong = kept.zip(own).is_some_and(|(kept, own)| {
+        kept.as_bytes().split(|b| *b == b',').any(|tag| tag.trim_ascii() == own.as_bytes())
+    });
+    if is_kept_strong {
+        return;
+    }
+    if let Some(permission) = policy::permission(headers, site) {
+        permission.grant(headers);
+        rename(headers);
+    }
+}
+
+/// What is said of bytes that are no longer these, and of how they were chosen (RFC 9110 sections 8.6, 12.5.5, 14.3).
+fn rename(headers: &mut HeaderMap) {
+    for name in [CONTENT_LENGTH, ACCEPT_RANGES].iter().chain(&DIGESTS) {
         headers.remove(name);
     }
     weaken(headers);
     headers.append(VARY, HeaderValue::from_static("Accept-Encoding, Sec-Fetch-Dest"));
-    if let Some(coding) = coding {
-        headers.insert(CONTENT_ENCODING, coding.value());
-    }
-    Some(Plan { encoding, coding, nonce })
+}
+
+fn said_size(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the bytes are the page's own, and may be changed on the way.

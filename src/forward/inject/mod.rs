@@ -14,8 +14,8 @@ mod head;
 mod policy;
 mod scribe;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, IF_NONE_MATCH, RANGE};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 
 use self::body::Page;
 use self::coding::Coding;
@@ -28,6 +28,7 @@ pub use self::body::AnswerBody;
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Puts the warning's script into pages.
 #[derive(Debug, Default)]
@@ -49,6 +50,10 @@ pub(super) struct Wish {
     coding: Option<Coding>,
     /// The site's origin, as the browser knows it.
     origin: Option<String>,
+    /// Whether the head alone is asked for: it says what it would say above the page.
+    is_head: bool,
+    /// What the browser has kept (`If-None-Match`).
+    kept: Option<HeaderValue>,
 }
 
 impl Injector {
@@ -72,11 +77,12 @@ impl Injector {
         if !may_become_a_page(request) || self.cafs.binary_search(&caf).is_err() {
             return None;
         }
+        let is_head = request.method() == Method::HEAD;
+        let origin = self.public.clone().or_else(|| asked_origin(request, https));
         let headers = request.headers_mut();
-        let coding = Coding::of(headers);
+        let (coding, kept) = (Coding::of(headers), headers.get(IF_NONE_MATCH).cloned());
         headers.insert(ACCEPT_ENCODING, IDENTITY);
-        let origin = self.public.clone().or_else(|| asked_origin(headers, https));
-        Some(Box::new(Wish { caf, coding, origin }))
+        Some(Box::new(Wish { caf, coding, origin, is_head, kept }))
     }
 
     /// The answer to a request that wished, with the script if it is a page that can safely have it.
@@ -89,7 +95,7 @@ impl Injector {
         let (mut parts, body) = answer.into_parts();
         let script = format!("{}/session.js", self.prefix);
         let site = policy::Site { origin: wish.origin.as_deref(), prefix: &self.prefix };
-        match head::edit(&mut parts, &body, wish.coding, &site) {
+        match head::edit(&mut parts, &body, &wish, &site) {
             None => Response::from_parts(parts, AnswerBody::AsIs(body)),
             Some(plan) => {
                 let nonce = plan.nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
@@ -105,27 +111,41 @@ impl Injector {
 }
 
 /// Whether a browser asks for something that it will show as a page, whole. Fetch Metadata decides where it is
-/// told: a fragment that a script asks for may accept HTML too. What a form is answered is a page only where they
-/// say so.
+/// told: a fragment that a script asks for may accept HTML too. Browsers without it (old ones, or over plain HTTP)
+/// accept HTML of a link and of a form, and most scripts of their time say that they are some.
 fn may_become_a_page<B>(request: &Request<B>) -> bool {
-    let is_get = request.method() == Method::GET;
-    if !is_get && request.method() != Method::POST || request.headers().contains_key(RANGE) {
+    let (method, headers) = (request.method(), request.headers());
+    let is_form = method == Method::POST;
+    if !is_form && method != Method::GET && method != Method::HEAD || headers.contains_key(RANGE) {
         return false;
     }
-    match request.headers().get(FETCH_DEST).map(HeaderValue::as_bytes) {
+    match headers.get(FETCH_DEST).map(HeaderValue::as_bytes) {
         Some(dest) => matches!(dest, b"document" | b"iframe" | b"frame"),
         None => {
-            is_get && request.headers().get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes()))
+            headers.get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes()))
+                && (!is_form || headers.get(CONTENT_TYPE).is_some_and(is_of_a_form))
+                && headers.get(REQUESTED_WITH).is_none_or(|asker| asker != "XMLHttpRequest")
         }
     }
+}
+
+fn is_of_a_form(content_type: &HeaderValue) -> bool {
+    let kinds = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
+    let said = content_type.as_bytes().split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
 fn names_html(accept: &[u8]) -> bool {
     accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
 }
 
-fn asked_origin(headers: &HeaderMap, https: bool) -> Option<String> {
-    let host = headers.get(HOST)?.to_str().ok()?;
+/// HTTP/2 has the authority in the target (RFC 9113 section 8.3.1).
+fn asked_origin<B>(request: &Request<B>, https: bool) -> Option<String> {
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = match authority {
+        Some(authority) => authority,
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
     let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     plain.then(|| origin(https, host))
 }

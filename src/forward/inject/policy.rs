@@ -2,8 +2,8 @@
 //! by their exact addresses, and nothing else. A policy that cannot be opened that narrowly is left alone, and so
 //! is its page.
 
-use http::header::CONTENT_SECURITY_POLICY;
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Where the warning lives.
 pub(super) struct Site<'a> {
@@ -18,8 +18,8 @@ pub(super) struct Site<'a> {
 pub(super) struct Permission {
     /// The page's own nonce, for a policy that trusts nothing else.
     pub(super) nonce: Option<String>,
-    /// The policies anew; none where they are well as they are.
-    policies: Option<Vec<HeaderValue>>,
+    /// The policies anew, of each header where they are not well as they are.
+    policies: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
 /// One policy: its directives as they were written.
@@ -34,36 +34,52 @@ struct Directive<'a> {
     added: Vec<String>,
 }
 
-/// What lets the script in under all policies of an answer; none if it cannot be done.
+/// What lets the script in under all policies of an answer; none if it cannot be done. A policy that only reports
+/// bars nothing: it is opened where it can be, so that it does not report each page.
 pub(super) fn permission(headers: &HeaderMap, site: &Site<'_>) -> Option<Permission> {
     let mut permission = Permission::default();
-    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
-        return Some(permission);
+    permission.open(headers, CONTENT_SECURITY_POLICY, site)?;
+    let nonce = permission.nonce.clone();
+    if permission.open(headers, CONTENT_SECURITY_POLICY_REPORT_ONLY, site).is_none() {
+        permission.nonce = nonce;
     }
-    let (mut values, mut is_changed) = (Vec::new(), false);
-    for value in headers.get_all(CONTENT_SECURITY_POLICY) {
-        let mut texts = Vec::new();
-        for text in value.to_str().ok()?.split(',') {
-            let mut policy = Policy::parse(text);
-            policy.open(site, &mut permission.nonce)?;
-            is_changed |= policy.is_changed;
-            texts.push(if policy.is_changed { policy.text() } else { text.trim().to_owned() });
-        }
-        values.push(HeaderValue::try_from(texts.join(", ")).ok()?);
-    }
-    permission.policies = is_changed.then_some(values);
     Some(permission)
+}
+
+/// Whether a page under this policy may read the session's state.
+pub(super) fn lets_state_be_read(policy: &str) -> bool {
+    let policy = Policy::parse(policy);
+    policy.connections().is_none_or(Directive::is_open_to_self)
 }
 
 impl Permission {
     /// Says the policies anew.
     pub(super) fn grant(self, headers: &mut HeaderMap) {
-        if let Some(policies) = self.policies {
-            headers.remove(CONTENT_SECURITY_POLICY);
+        for (name, policies) in self.policies {
+            headers.remove(&name);
             for policy in policies {
-                headers.append(CONTENT_SECURITY_POLICY, policy);
+                headers.append(&name, policy);
             }
         }
+    }
+
+    fn open(&mut self, headers: &HeaderMap, name: HeaderName, site: &Site<'_>) -> Option<()> {
+        if !headers.contains_key(&name) {
+            return Some(());
+        }
+        let (mut values, mut is_changed) = (Vec::new(), false);
+        for value in headers.get_all(&name) {
+            let mut texts = Vec::new();
+            for text in value.to_str().ok()?.split(',') {
+                let mut policy = Policy::parse(text);
+                policy.open(site, &mut self.nonce)?;
+                is_changed |= policy.is_changed;
+                texts.push(if policy.is_changed { policy.text() } else { text.trim().to_owned() });
+            }
+            values.push(HeaderValue::try_from(texts.join(", ")).ok()?);
+        }
+        self.policies.extend(is_changed.then_some((name, values)));
+        Some(())
     }
 }
 
@@ -109,15 +125,21 @@ impl<'a> Policy<'a> {
     }
 
     fn open_connections(&mut self, site: &Site<'_>) -> Option<()> {
-        let Some(place) = self.place("connect-src").or_else(|| self.place("default-src")) else {
-            return Some(());
-        };
+        let Some(place) = self.place_of_connections() else { return Some(()) };
         if !self.directives.get(place)?.is_open_to_self() {
             let state = format!("{}{}/session", site.origin?, site.prefix);
             let again = format!("{state}/continuer");
             self.add(place, "connect-src", vec![state, again]);
         }
         Some(())
+    }
+
+    fn place_of_connections(&self) -> Option<usize> {
+        self.place("connect-src").or_else(|| self.place("default-src"))
+    }
+
+    fn connections(&self) -> Option<&Directive<'a>> {
+        self.directives.get(self.place_of_connections()?)
     }
 
     /// Adds sources to a directive; to `name`, with all that it had by default, where the directive is the default.

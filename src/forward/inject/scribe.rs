@@ -6,6 +6,8 @@ use std::rc::Rc;
 use lol_html::html_content::ContentType;
 use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, OutputSink, Settings, element, end};
 
+use super::policy;
+
 /// How far a place is looked for: pages that begin with more than this without any element get no tag.
 const FARTHEST: usize = 256 << 10;
 /// What `lol_html` may keep of a tag that goes on and on.
@@ -105,23 +107,36 @@ impl Scribe {
     }
 }
 
-/// Whether a `meta` element with a Content-Security-Policy is in sight, which could not be asked whether the
-/// script may read the session.
+/// Whether a `meta` element with a Content-Security-Policy is in sight that does not let the script read the session.
+/// The script itself stands before it, where it does not count yet.
 fn has_own_policy(bytes: &[u8]) -> bool {
     const EQUIV: &[u8] = b"http-equiv";
     const POLICY: &[u8] = b"content-security-policy";
     let mut rest = bytes;
     while let Some(place) = find(rest, EQUIV) {
-        rest = &rest[place + EQUIV.len()..];
-        let value = &rest[..rest.len().min(POLICY.len() + 16)];
-        if find(value, POLICY).is_some_and(|at| {
+        let (before, after) = rest.split_at(place + EQUIV.len());
+        let value = &after[..after.len().min(POLICY.len() + 16)];
+        let is_policy = find(value, POLICY).is_some_and(|at| {
             // Its report-only sister is no policy in a `meta`.
             value.get(at + POLICY.len()) != Some(&b'-')
-        }) {
+        });
+        if is_policy && !content(before, after).is_some_and(policy::lets_state_be_read) {
             return true;
         }
+        rest = after;
     }
     false
+}
+
+/// The `content` of a tag that begins in `before` and ends in `after`, where it can be read as it stands.
+fn content<'a>(before: &'a [u8], after: &'a [u8]) -> Option<&'a str> {
+    let start = before.iter().rposition(|byte| *byte == b'<')?;
+    let end = after.iter().position(|byte| *byte == b'>')?;
+    [&before[start..], &after[..end]].into_iter().find_map(|part| {
+        let value = part[find(part, b"content=")? + 8..].strip_prefix(b"\"")?;
+        let text = std::str::from_utf8(&value[..value.iter().position(|byte| *byte == b'"')?]).ok()?;
+        (!text.contains('&')).then_some(text)
+    })
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -2,7 +2,8 @@
 
 use std::io::Read as _;
 
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
+use http::HeaderMap;
+use http::header::{CONTENT_SECURITY_POLICY, ETAG};
 use http_body_util::{Empty, Full};
 use lol_html::AsciiCompatibleEncoding;
 use proptest::prelude::*;
@@ -59,13 +60,32 @@ fn no_other_byte_is_touched_whatever_it_is() {
 fn what_cannot_be_done_is_left_alone() {
     let wide = b"\xff\xfe<\0h\0e\0a\0d\0>\0";
     assert_eq!(written(&[wide]), wide);
-    let own = "<head><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">";
-    assert_eq!(page(own), own);
+    for policy in [
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">",
+        "<meta content=\"connect-src 'none'\" http-equiv=Content-Security-Policy>",
+        "<meta http-equiv=content-security-policy content='default-src &#39;self&#39;'>",
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self'; connect-src https://x",
+    ] {
+        let own = format!("<head>{policy}");
+        assert_eq!(page(&own), own);
+    }
     let text = "a".repeat(300 << 10);
     assert_eq!(page(&text), text);
     let endless = format!("<p title=\"{}", "a".repeat(400 << 10));
     let pieces: Vec<&[u8]> = endless.as_bytes().chunks(1_000).collect();
     assert_eq!(written(&pieces), endless.as_bytes());
+}
+
+#[test]
+fn a_pages_own_policy_that_lets_the_state_be_read_is_no_hindrance() {
+    for policy in [
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self'; script-src 'none'\">",
+        "<meta content=\"img-src x; connect-src *\" http-equiv='content-security-policy'>",
+        "<meta http-equiv=Content-Security-Policy content=\"script-src 'none'\" >",
+        "<meta http-equiv=Content-Security-Policy-Report-Only content=\"default-src 'none'\" >",
+    ] {
+        assert_eq!(page(&format!("<head>{policy}")), format!("<head>{TAG}{policy}"));
+    }
 }
 
 #[test]
@@ -165,6 +185,54 @@ fn a_policy_that_cannot_be_opened_is_left_alone() {
     }
 }
 
+#[test]
+fn a_policy_that_only_reports_is_opened_too_or_left() {
+    let opened = |report: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-security-policy-report-only", HeaderValue::from_str(report).expect("one"));
+        let site = Site { origin: Some("https://esat.example"), prefix: "/portail" };
+        policy::permission(&headers, &site).expect("it bars nothing").grant(&mut headers);
+        headers["content-security-policy-report-only"].to_str().expect("ASCII").to_owned()
+    };
+    assert_eq!(
+        opened("script-src https://cdn.example; report-uri /csp"),
+        "script-src https://cdn.example https://esat.example/portail/session.js; report-uri /csp"
+    );
+    for left in ["script-src 'strict-dynamic' 'sha256-abc'", "sandbox; default-src 'none'"] {
+        assert_eq!(opened(left), left);
+    }
+}
+
+#[test]
+fn a_head_alone_and_what_was_kept_say_the_same() {
+    let edit = |status: u16, wish: &Wish, own: &[(&'static str, &str)]| {
+        let mut response = Response::builder().status(status);
+        for (name, value) in own {
+            response = response.header(*name, *value);
+        }
+        let mut head = response.body(()).expect("a response").into_parts().0;
+        let site = Site { origin: None, prefix: "/portail" };
+        assert!(head::edit(&mut head, &Empty::<bytes::Bytes>::new(), wish, &site).is_none());
+        head.headers
+    };
+    let said = [("content-type", "text/html"), ("etag", "\"v1\""), ("content-length", "2000")];
+    let head = edit(200, &Wish { is_head: true, ..wish() }, &said);
+    assert_eq!(Some(&head), edited(200, &said).as_ref(), "as above the page");
+    let small = [said[0], said[1], ("content-length", "20")];
+    assert!(!edit(200, &Wish { is_head: true, ..wish() }, &small).contains_key("content-encoding"));
+    let kept = |tag: &'static str| Wish { kept: Some(HeaderValue::from_static(tag)), ..wish() };
+    for tag in ["W/\"v1\"", "\"v0\", W/\"v1\"", "*"] {
+        let confirmed = edit(304, &kept(tag), &said[1..]);
+        assert_eq!(confirmed[ETAG], "W/\"v1\"", "{tag}");
+        assert!(!confirmed.contains_key("content-length") && confirmed.contains_key("vary"), "{tag}");
+    }
+    let untouched = edit(304, &kept("\"v0\", \"v1\""), &said[1..]);
+    assert_eq!(
+        (&untouched[ETAG], &untouched["content-length"]),
+        (&"\"v1\"".parse().expect("one"), &"2000".parse().expect("one"))
+    );
+}
+
 fn edited(status: u16, headers: &[(&'static str, &str)]) -> Option<HeaderMap> {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
@@ -173,7 +241,12 @@ fn edited(status: u16, headers: &[(&'static str, &str)]) -> Option<HeaderMap> {
     let body = Full::new(bytes::Bytes::from(vec![b'a'; 2_000]));
     let (mut head, body) = response.body(body).expect("a response").into_parts();
     let site = Site { origin: None, prefix: "/portail" };
-    head::edit(&mut head, &body, Some(Coding::Gzip), &site).map(|_| head.headers)
+    head::edit(&mut head, &body, &wish(), &site).map(|_| head.headers)
+}
+
+fn wish() -> Wish {
+    let caf = "921".parse().expect("a code");
+    Wish { caf, coding: Some(Coding::Gzip), origin: None, is_head: false, kept: None }
 }
 
 #[test]
@@ -208,13 +281,16 @@ fn only_pages_are_written_into() {
     ] {
         assert!(edited(200, &[HTML, other]).is_none(), "{other:?}");
     }
-    for status in [201, 206, 304, 404, 500] {
+    for status in [201, 202, 203] {
+        assert!(edited(status, &[HTML]).is_some(), "{status}");
+    }
+    for status in [204, 205, 206, 226, 304, 404, 500] {
         assert!(edited(status, &[HTML]).is_none(), "{status}");
     }
     let mut head =
         Response::builder().header(CONTENT_TYPE, "text/html").body(()).expect("one").into_parts().0;
     let site = Site { origin: None, prefix: "" };
-    assert!(head::edit(&mut head, &Empty::<bytes::Bytes>::new(), None, &site).is_none(), "an empty page");
+    assert!(head::edit(&mut head, &Empty::<bytes::Bytes>::new(), &wish(), &site).is_none(), "an empty page");
 }
 
 #[test]
@@ -303,9 +379,29 @@ fn only_a_navigation_may_become_a_page() {
     assert!(!may(&[]) && !may(&[("accept", "*/*")]));
     assert!(!may(&[HTML, ("sec-fetch-dest", "empty")]), "a fragment that a script asks for");
     assert!(!may(&[HTML, ("range", "bytes=0-")]));
-    for method in [Method::POST, Method::HEAD] {
-        assert!(!may_become_a_page(&request(method, &[HTML])));
-    }
+    assert!(!may(&[HTML, ("x-requested-with", "XMLHttpRequest")]), "the same, of its time");
+    assert!(may(&[HTML, ("x-requested-with", "com.example.app")]), "a page in an app");
+    assert!(may_become_a_page(&request(Method::HEAD, &[HTML])));
+    assert!(!may_become_a_page(&request(Method::PUT, &[HTML])));
+    let old = |kind| may_become_a_page(&request(Method::POST, &[HTML, ("content-type", kind)]));
+    assert!(old("application/x-www-form-urlencoded") && old("Multipart/Form-Data; boundary=b"));
+    assert!(!old("application/json") && !may_become_a_page(&request(Method::POST, &[HTML])));
     let form = |dest| may_become_a_page(&request(Method::POST, &[HTML, ("sec-fetch-dest", dest)]));
     assert!(form("document") && form("iframe") && !form("empty"));
+}
+
+#[test]
+fn the_origin_is_what_the_browser_asked_of() {
+    let asked = |uri: &str, headers: &[(&'static str, &str)], https| {
+        let mut asked = request(Method::GET, headers);
+        *asked.uri_mut() = uri.parse().expect("a target");
+        asked_origin(&asked, https)
+    };
+    let host = |host| [("host", host)];
+    assert_eq!(asked("/a", &host("127.0.0.1:8080"), false).as_deref(), Some("http://127.0.0.1:8080"));
+    assert_eq!(asked("https://esat.example/a", &[], true).as_deref(), Some("https://esat.example"), "HTTP/2");
+    assert_eq!(asked("/a", &host("[::1]:80"), false).as_deref(), Some("http://[::1]:80"));
+    for odd in ["a b", "a;script-src *", "a,b", ""] {
+        assert_eq!(asked("/a", &host(odd), false), None, "{odd:?}");
+    }
 }

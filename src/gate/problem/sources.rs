@@ -23,7 +23,12 @@ const SOON: Duration = Duration::from_secs(5);
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let field = refusal.form.as_ref().and_then(|form| form.wrong_field(&refusal.cause));
+        let is_own = refusal.form.as_ref().is_some_and(|form| form.is_of_own_password());
+        let is_wrong = matches!(refusal.cause, Cause::Credentials);
         let mut problem = Self::from(refusal.cause);
+        if is_own && is_wrong {
+            problem = problem.wrong_current_password();
+        }
         problem.0.suite = refusal.suite;
         problem.0.form = refusal.form;
         problem.0.field = field;
@@ -69,10 +74,7 @@ impl From<BodyError> for Problem {
                  (application/x-www-form-urlencoded), non compressé."
             }
             BodyError::Syntax => "Son contenu n’est pas un objet JSON valide.",
-            BodyError::Field { name, fault } => {
-                let detail = format!("Le champ « {name} » {}.", said(name, fault));
-                return Self::bad_request(detail).with("champ", Some(json!(name)));
-            }
+            BodyError::Field { name, fault } => return wrong_field(name, fault),
         };
         Self::bad_request(detail)
     }
@@ -88,9 +90,9 @@ impl From<StoreError> for Problem {
 impl From<Malformed> for Problem {
     fn from(error: Malformed) -> Self {
         let problem = match error {
-            Malformed::Path(_) => {
-                Self::bad_request("L’adresse demandée ne peut pas être lue d’une seule façon.")
-            }
+            Malformed::Path(_) => Self::bad_request(
+                "L’adresse peut se lire de plusieurs façons. Revenez à l’accueil pour reprendre.",
+            ),
             Malformed::Host => Self::bad_request("L’en-tête Host est absent, répété ou illisible."),
             Malformed::Head(_) => {
                 Self::bad_request("Elle ne suit pas les règles de HTTP, ou de deux façons.")
@@ -135,15 +137,44 @@ impl From<NotAdmitted> for Problem {
     }
 }
 
-fn said(name: &str, fault: FieldFault) -> &'static str {
-    match (fault, name) {
-        (FieldFault::Missing, _) => "manque",
-        (FieldFault::Repeated, _) => "est donné plusieurs fois",
-        (FieldFault::NotText, _) => "n’est pas un texte",
-        (FieldFault::Unreadable, _) => "contient des caractères interdits, ou n’est pas en UTF-8",
-        (FieldFault::Malformed, "caf") => "n’est pas un code de Caf, qui a trois chiffres",
-        (FieldFault::Malformed, "identifiant_communication") => "doit avoir de 1 à 11 lettres ou chiffres",
-        (FieldFault::Malformed, _) => "n’a pas la forme attendue",
+/// A field that is wrong, called what its form calls it; programs find its name in `champ`.
+fn wrong_field(name: &'static str, fault: FieldFault) -> Problem {
+    let label = label(name);
+    let (title, detail) = match (fault, name) {
+        (FieldFault::Missing, "caf") => ("Aucune Caf n’est choisie", "Choisissez une Caf dans la liste.".to_owned()),
+        (FieldFault::Missing, _) => ("Il manque un champ", format!("Remplissez le champ «\u{a0}{label}\u{a0}».")),
+        (FieldFault::Malformed, "identifiant_communication") => (
+            "Cet identifiant n’a pas la bonne forme",
+            "Un identifiant de communication a de 1 à 11 lettres ou chiffres. Vérifiez ce que vous avez saisi.".to_owned(),
+        ),
+        (FieldFault::Malformed, "caf") => {
+            ("Cette Caf n’existe pas", "Un code de Caf a trois chiffres. Choisissez une Caf dans la liste.".to_owned())
+        }
+        (fault, _) => ("Un champ ne peut pas être lu", format!("Le champ «\u{a0}{label}\u{a0}» {}.", said(fault))),
+    };
+    Problem::bad_request(detail).titled(title).with("champ", Some(json!(name)))
+}
+
+fn said(fault: FieldFault) -> &'static str {
+    match fault {
+        FieldFault::Missing => "manque",
+        FieldFault::Repeated => "est donné plusieurs fois",
+        FieldFault::NotText => "n’est pas un texte",
+        FieldFault::Unreadable => "contient des caractères interdits, ou n’est pas en UTF-8",
+        FieldFault::Malformed => "n’a pas la forme attendue",
+    }
+}
+
+/// What the forms call a field.
+fn label(name: &'static str) -> &'static str {
+    match name {
+        "identifiant" => "Identifiant",
+        "mot_de_passe" => "Mot de passe",
+        "mot_de_passe_actuel" => "Mot de passe actuel",
+        "nouveau_mot_de_passe" => "Nouveau mot de passe",
+        "confirmation" => "Confirmation",
+        "identifiant_communication" => "Identifiant de communication",
+        other => other,
     }
 }
 

@@ -6,9 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{Inner, Problem};
-use crate::config;
-use crate::domain::{CafCode, VoletState};
-use crate::portal::{CafContact, french};
+use crate::portal::french;
 
 impl Problem {
     /// No cookie.
@@ -29,7 +27,7 @@ impl Problem {
         let time = french::wait(left);
         let detail = format!(
             "Elle a duré trop longtemps sans action. Ce que vous venez de valider n’a pas été transmis, mais n’est pas perdu\u{a0}: \
-             c’est gardé {time}. Connectez-vous avec le même compte, à la même Caf : vous pourrez le vérifier, puis l’envoyer."
+             c’est gardé {time}. Connectez-vous avec le même compte, à la même Caf\u{a0}: vous pourrez le vérifier, puis l’envoyer."
         );
         Self::new("session-expiree", StatusCode::UNAUTHORIZED, "Votre session est terminée", detail)
             .with("saisie_gardee", Some(json!({"expire_dans_s": french::seconds(left)})))
@@ -65,17 +63,6 @@ impl Problem {
         Self::new("etablissement-a-identifier", StatusCode::FORBIDDEN, title, detail)
     }
 
-    /// The request names another Caf than its session's.
-    pub fn other_caf(caf: Option<&config::Caf>) -> Self {
-        let name = caf.map_or("une autre Caf", |caf| caf.name.as_str());
-        let detail = format!(
-            "Votre session est maintenant chez {name}, et cette demande était destinée à une autre. Rien n’a été transmis. \
-             Revenez au choix de la Caf, puis recommencez."
-        );
-        Self::new("caf-differente", StatusCode::CONFLICT, "Vous avez changé de Caf", detail)
-            .with("caf", caf.map(|caf| named(caf.code, &caf.name)))
-    }
-
     /// An unsafe method from another site.
     pub fn foreign_origin() -> Self {
         let detail = "Elle vient d’un autre site. Rien n’a été transmis. Recommencez à partir des pages de ce service.";
@@ -97,7 +84,7 @@ impl Problem {
     }
 
     /// The same, under a title that says more.
-    fn titled(mut self, title: &str) -> Self {
+    pub(super) fn titled(mut self, title: &str) -> Self {
         title.clone_into(&mut self.0.title);
         self
     }
@@ -141,33 +128,13 @@ impl Problem {
 
     /// Another method than those `allowed`.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let detail = format!("Cette adresse ne répond qu’à\u{a0}: {allowed}.");
+        let detail = format!(
+            "Cette adresse ne s’ouvre pas ainsi. Revenez à l’accueil pour reprendre. (Méthodes possibles\u{a0}: {allowed}.)"
+        );
         let title = "Cette demande n’est pas possible ici";
         let mut problem = Self::new("methode-refusee", StatusCode::METHOD_NOT_ALLOWED, title, detail);
         problem.0.allow = Some(allowed);
         problem
-    }
-
-    /// A Caf's backend failed (502), is not there (503) or is late (504). `may_be_sent` is whether the request may have
-    /// reached it all the same.
-    pub fn caf_unavailable(status: StatusCode, caf: Option<&config::Caf>, may_be_sent: bool) -> Self {
-        let name = caf.map_or("de la Caf", |caf| caf.name.as_str());
-        let what = if status == StatusCode::GATEWAY_TIMEOUT {
-            "met trop de temps à répondre"
-        } else {
-            "ne répond pas"
-        };
-        let sent = if may_be_sent {
-            "Si vous étiez en train d’envoyer une déclaration, vérifiez qu’elle est bien arrivée avant de \
-             l’envoyer à nouveau."
-        } else {
-            "Rien n’a été transmis\u{a0}: si vous étiez en train d’envoyer une déclaration, elle est à envoyer à nouveau."
-        };
-        let ask = caf.map_or_else(String::new, |caf| format!(" Si cela dure\u{a0}: {}.", caf.contact));
-        let detail = format!("Le service {name} {what}. Réessayez dans quelques minutes. {sent}{ask}");
-        Self::new("caf-indisponible", status, "Votre Caf est momentanément injoignable", detail)
-            .with("caf", caf.map(|caf| named(caf.code, &caf.name)))
-            .with("contact", caf.map(|caf| json!(caf.contact)))
     }
 
     /// The store is out of reach, or too much is asked at once.
@@ -187,29 +154,20 @@ impl Problem {
             .after(retry_after)
     }
 
-    /// The path's volet is closed.
-    pub fn volet_closed(volet: &str, state: VoletState) -> Self {
-        let detail = match state.days {
-            Some((opens, closes)) => format!(
-                "Ce volet est ouvert du {} au {} inclus, heure de Paris. Les autres volets restent accessibles.",
-                french::day(opens),
-                french::day(closes)
-            ),
-            None => "Ce volet n’est pas ouvert. Les autres volets restent accessibles.".to_owned(),
-        };
-        let (opens, closes) = state.days.unzip();
-        Self::new("volet-ferme", StatusCode::FORBIDDEN, "Ce volet est fermé en ce moment", detail)
-            .with("volet", Some(json!(volet)))
-            .with("ouvre_le", opens.map(|day| json!(day.to_string())))
-            .with("ferme_le", closes.map(|day| json!(day.to_string())))
-    }
-
     /// Unknown, wrong password or suspended.
     pub(super) fn wrong_credentials() -> Self {
         let detail = "Vérifiez l’identifiant et le mot de passe. Après plusieurs erreurs, il faut attendre avant de \
                       réessayer. Si cela continue, demandez de l’aide au gestionnaire des habilitations de votre Caf.";
         let title = "Identifiant ou mot de passe incorrect";
         Self::new("identifiants-invalides", StatusCode::UNAUTHORIZED, title, detail)
+    }
+
+    /// The password of one who is signed in, and changes it.
+    pub(super) fn wrong_current_password(mut self) -> Self {
+        self.0.detail = "Vérifiez celui que vous utilisez aujourd’hui. Après plusieurs erreurs, il faut attendre avant de \
+                         réessayer."
+            .to_owned();
+        self.titled("Mot de passe actuel incorrect")
     }
 
     /// Too many wrong passwords.
@@ -222,41 +180,6 @@ impl Problem {
         Self::tries(detail, retry_after)
     }
 
-    /// Too many wrong identifiants de communication.
-    pub(super) fn barred(caf: &CafContact, retry_after: Duration) -> Self {
-        let detail = format!(
-            "Trop d’identifiants de communication inconnus de {} ont été essayés. Réessayez dans {}.{}",
-            caf.name,
-            french::wait(retry_after),
-            ask(caf)
-        );
-        Self::tries(detail, retry_after).of_caf(caf)
-    }
-
-    /// The Caf knows no such establishment.
-    pub(super) fn unknown_establishment(caf: &CafContact, tries_left: u32) -> Self {
-        let left = match tries_left {
-            0 => "L’entrée est maintenant fermée pour 15 minutes.".to_owned(),
-            1 => "Il vous reste 1 essai.".to_owned(),
-            many => format!("Il vous reste {many} essais."),
-        };
-        let detail =
-            format!("{} ne connaît pas cet identifiant de communication. {left}{}", caf.name, ask(caf));
-        let title = "Établissement inconnu de cette Caf";
-        Self::new("etablissement-inconnu", StatusCode::FORBIDDEN, title, detail)
-            .of_caf(caf)
-            .with("essais_restants", Some(json!(tries_left)))
-    }
-
-    /// A Caf that is not one's own.
-    pub(super) fn not_granted(caf: CafCode) -> Self {
-        let detail = format!(
-            "Votre habilitation ne vous permet pas de déclarer à la Caf {caf}. Choisissez une Caf de la liste\u{a0}; s’il en \
-             manque une, adressez-vous au gestionnaire des habilitations de votre Caf."
-        );
-        Self::new("caf-non-habilitee", StatusCode::FORBIDDEN, "Cette Caf n’est pas parmi les vôtres", detail)
-    }
-
     /// The new password breaks rules, told one by one.
     pub(super) fn password_refused(codes: &[&'static str], sentences: Vec<String>) -> Self {
         let detail = "Le nouveau mot de passe ne convient pas. L’ancien reste valable.";
@@ -267,11 +190,11 @@ impl Problem {
         problem
     }
 
-    fn tries(detail: String, retry_after: Duration) -> Self {
+    pub(super) fn tries(detail: String, retry_after: Duration) -> Self {
         Self::new("trop-d-essais", StatusCode::TOO_MANY_REQUESTS, "Trop d’essais", detail).after(retry_after)
     }
 
-    fn new(
+    pub(super) fn new(
         code: &'static str,
         status: StatusCode,
         title: impl Into<String>,
@@ -299,25 +222,8 @@ impl Problem {
         self
     }
 
-    fn after(mut self, time: Duration) -> Self {
+    pub(super) fn after(mut self, time: Duration) -> Self {
         self.0.retry_after = Some(time);
         self
-    }
-
-    fn of_caf(self, caf: &CafContact) -> Self {
-        let contact = (!caf.contact.is_empty()).then(|| json!(caf.contact));
-        self.with("caf", Some(named(caf.code, &caf.name))).with("contact", contact)
-    }
-}
-
-fn named(code: CafCode, name: &str) -> Value {
-    json!({"code": code, "nom": name})
-}
-
-fn ask(caf: &CafContact) -> String {
-    if caf.contact.is_empty() {
-        String::new()
-    } else {
-        format!(" Adressez-vous à cette Caf\u{a0}: {}.", caf.contact)
     }
 }

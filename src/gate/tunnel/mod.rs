@@ -1,5 +1,6 @@
-//! What stays open after a request was admitted: WebSockets and event streams. Neither outlives its session by more than
-//! a few seconds, and only what its user sends keeps the session alive.
+//! What stays open after a request was admitted: WebSockets, and streams of events or of gRPC's messages. None
+//! outlives its session by more than a few seconds, and only what its user sends keeps the session alive: in a WebSocket
+//! messages, and neither pings nor pongs, which programs send by themselves.
 
 mod frames;
 mod life;
@@ -21,7 +22,6 @@ pub(super) use life::{Cause, Life};
 pub(super) use seats::Seats;
 pub use seats::Tunnels;
 pub use stream::EventStream;
-pub(super) use stream::is_event_stream;
 
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::CafCode;

@@ -1,10 +1,10 @@
-//! An event stream (server-sent events), which ends with its session.
+//! A stream of events (server-sent) or of messages (gRPC), which ends with its session.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
@@ -12,28 +12,29 @@ use super::life::Life;
 use crate::forward::{AnswerBody, BoxError};
 use crate::gate::Sent;
 
-/// Whether an answer is a stream of events, which a page leaves open for as long as it is.
-pub(in crate::gate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    const NAME: &[u8] = b"text/event-stream";
-    let is_named = |value: &HeaderValue| {
-        value.as_bytes().get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME))
-    };
-    headers.get(CONTENT_TYPE).is_some_and(is_named)
-}
+/// What gRPC calls a call whose caller is not known (any more): `UNAUTHENTICATED`.
+const GRPC_UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
 
-/// A backend's event stream, cut where its session ends: the page asks again, and is told that it must sign in.
+/// A backend's stream, cut where its session ends: the page asks again, and is told that it must sign in; gRPC is
+/// told at once, where it reads how calls ended.
 pub struct EventStream {
     stream: AnswerBody<Sent>,
     over: Pin<Box<dyn Future<Output = ()>>>,
     is_over: bool,
+    farewell: Option<HeaderMap>,
 }
 
 impl EventStream {
-    pub(in crate::gate) fn new(stream: AnswerBody<Sent>, life: Life) -> Self {
+    /// The stream that the head `headers` begins.
+    pub(in crate::gate) fn new(headers: &HeaderMap, stream: AnswerBody<Sent>, life: Life) -> Self {
+        let is_grpc =
+            |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"application/grpc");
+        let status = (HeaderName::from_static("grpc-status"), GRPC_UNAUTHENTICATED);
+        let farewell = headers.get(CONTENT_TYPE).is_some_and(is_grpc).then(|| HeaderMap::from_iter([status]));
         let over = Box::pin(async move {
             life.over().await;
         });
-        Self { stream, over, is_over: false }
+        Self { stream, over, is_over: false, farewell }
     }
 }
 
@@ -47,13 +48,13 @@ impl Body for EventStream {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.is_over = self.is_over || self.over.as_mut().poll(cx).is_ready();
         if self.is_over {
-            return Poll::Ready(None);
+            return Poll::Ready(self.farewell.take().map(|trailers| Ok(Frame::trailers(trailers))));
         }
         Pin::new(&mut self.stream).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || self.stream.is_end_stream()
+        self.is_over && self.farewell.is_none() || self.stream.is_end_stream()
     }
 
     /// None is promised: the stream may be cut.

@@ -58,6 +58,11 @@ impl Complaint {
         self.wait_s.is_some() || self.code == "caf-indisponible"
     }
 
+    /// Whether what is to be done next is signing in.
+    pub(super) fn asks_to_sign_in(&self) -> bool {
+        matches!(self.code, "session-absente" | "session-expiree")
+    }
+
     /// Whether only one who is at a Caf can meet it.
     pub(super) fn is_inside(&self) -> bool {
         matches!(self.code, "caf-indisponible" | "volet-ferme" | "caf-differente")
@@ -78,6 +83,7 @@ impl Frame {
     pub(super) fn field_error(&self) -> String {
         match &self.complaint {
             Some(complaint) if !complaint.points.is_empty() => complaint.points.join(" "),
+            Some(complaint) if complaint.code == "requete-invalide" => complaint.detail.clone(),
             _ => self.error().to_owned(),
         }
     }

@@ -209,8 +209,8 @@ pub struct ForgotPage {
 pub struct ResetPage {
     /// What stands around.
     pub frame: Frame,
-    /// The letter's token.
-    pub token: String,
+    /// The letter's token; none where it opens nothing any more, and another is to be asked for.
+    pub token: Option<String>,
     /// Fewest characters.
     pub min_length: usize,
     /// Former passwords that may not be taken again.
@@ -238,6 +238,7 @@ impl Page {
     /// The form's field that a refusal is about.
     pub fn wrong_field(&self, cause: &Cause) -> Option<&'static str> {
         match (cause, self) {
+            (Cause::Body(BodyError::Field { name: "jeton" | "session", .. }), _) => None,
             (Cause::Body(BodyError::Field { name, .. }), _) => Some(name),
             (Cause::Credentials, Self::SignIn(_)) => Some("mot_de_passe"),
             (Cause::Credentials, Self::Password(_)) => Some("mot_de_passe_actuel"),
@@ -245,10 +246,15 @@ impl Page {
                 Some("confirmation")
             }
             (Cause::Rules { .. }, _) => Some("nouveau_mot_de_passe"),
-            (Cause::Unknown { .. } | Cause::Barred { .. }, _) => Some("identifiant_communication"),
+            (Cause::Unknown { .. }, _) => Some("identifiant_communication"),
             (Cause::NotGranted(_), _) => Some("caf"),
             _ => None,
         }
+    }
+
+    /// Whether one who is signed in changes their password there: whose it is, is known.
+    pub fn is_of_own_password(&self) -> bool {
+        matches!(self, Self::Password(page) if page.frame.who.is_some())
     }
 
     pub(super) fn html(&self) -> String {

@@ -48,6 +48,56 @@ if (typed && list) {
   tick();
 }
 
+/* A request's number, read out four by four; its text stays as it is. */
+each(doc.querySelectorAll('.numero code'), function (code) {
+  var groups = code.textContent.match(/^[0-9a-f]{32}$/) && code.textContent.match(/.{4}/g);
+  if (!groups) return;
+  code.textContent = '';
+  each(groups, function (group) {
+    code.appendChild(doc.createElement('span')).textContent = group;
+  });
+});
+
+/* A long list of Cafs, made short by what is typed of a name or a code. */
+function folded(text) {
+  text = text.toLowerCase();
+  if (text.normalize) text = text.normalize('NFD').replace(/[\u0300-\u036f]/g, '');
+  return text.replace(/[^a-z0-9]+/g, ' ').trim();
+}
+function search(box) {
+  var items = box.querySelectorAll('.choix'), line = doc.createElement('div'), label = doc.createElement('label'),
+    field = doc.createElement('input'), found = doc.createElement('p');
+  function look() {
+    var words = folded(field.value), left = [];
+    each(items, function (item) {
+      var choice = item.querySelector('input');
+      item.hidden = words !== '' && folded(item.textContent).indexOf(words) < 0;
+      if (item.hidden) choice.checked = false;
+      else left.push(choice);
+    });
+    if (left.length === 1) left[0].checked = true;
+    found.textContent = words === '' ? '' : left.length ? left.length + ' Caf sur ' + items.length : 'Aucune Caf ne porte ce nom dans votre liste.';
+    return left;
+  }
+  label.textContent = 'Chercher par le nom ou le numéro';
+  label.htmlFor = field.id = 'chercher';
+  field.type = 'text';
+  field.setAttribute('autocomplete', 'off');
+  found.setAttribute('role', 'status');
+  field.addEventListener('input', look);
+  /* What is out of sight is not chosen, and the only one left is; Enter goes to the list rather than sends it. */
+  field.addEventListener('keydown', function (e) {
+    if (e.keyCode !== 13) return;
+    e.preventDefault();
+    var left = look();
+    if (left.length) left[0].focus();
+  });
+  line.className = 'champ';
+  each([label, field, found], function (part) { line.appendChild(part); });
+  box.insertBefore(line, box.querySelector('.liste'));
+}
+each(doc.querySelectorAll('[data-liste]'), search);
+
 /* The wait, counted down. */
 function count(n, unit) {
   return n ? n + ' ' + unit + (n > 1 ? 's ' : ' ') : '';

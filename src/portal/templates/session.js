@@ -1,13 +1,18 @@
 /* Warns before the session ends. Reading the state extends nothing. */
 (function () {
 'use strict';
-var doc = document, own = 'script[src$="/session.js"]', tag = doc.currentScript || doc.querySelector(own);
+var doc = document, own = 'script[data-inactivite][src$="/session.js"]',
+  tag = doc.currentScript || doc.querySelector(own);
 try { if (top !== self && top.document.querySelector(own)) return; } catch (e) {}
-if (!tag || self.octroi || self.origin === 'null') return;
+/* An element of the page's may be called octroi. */
+if (!tag || self.octroi === 1 || self.origin === 'null') return;
 self.octroi = 1;
-var base = tag.src.slice(0, -11), caf = tag.dataset.caf, idle = tag.dataset.inactivite,
-  key = 'octroi-session', mute = 'Le réseau ou le service ne répond pas. ',
-  end = 0, warn = 0, due = 0, read = 0, who, busy, lost, shut, timer, view, focused, title;
+/* The page's base element may lead to another site. */
+var base = tag.src.slice(0, -11).replace(/^\w+:\/\/[^\/]+/, location.protocol + '//' + location.host),
+  caf = tag.dataset.caf, idle = tag.dataset.inactivite, key = 'octroi-session',
+  mute = 'Le réseau ou le service ne répond pas. ', limit = 'Elle a atteint sa durée maximale',
+  end = 0, warn = 0, due = 0, read = 0, seen = 0, left = 0, quiet = 1e9,
+  fixed, who, busy, lost, shut, timer, view, focused, title;
 
 function count(n, unit) {
   return n ? n + ' ' + unit + (n > 1 ? 's ' : ' ') : '';
@@ -30,7 +35,7 @@ function el(parent, name, css, attrs, text) {
 }
 function close() {
   if (!view) return;
-  doc.documentElement.removeChild(view.host);
+  if (view.host.parentNode) view.host.parentNode.removeChild(view.host);
   view = 0;
   if (focused) focused.focus();
 }
@@ -39,7 +44,8 @@ function open(name, text, label, href) {
   var v = {}, box, frame, css = 'font:inherit;padding:8px 16px;margin-right:8px;border:2px solid;background:#0b3d70;color:#fff';
   close();
   focused = doc.activeElement;
-  v.host = el(doc.documentElement, 'div', '');
+  v.fixed = fixed;
+  v.host = el(doc.documentElement, 'div', 'all:initial!important');
   v.root = v.host.attachShadow ? v.host.attachShadow({ mode: 'open' }) : v.host;
   frame = el(v.root, 'dialog', 'display:block;position:fixed;top:0;left:0;width:100%;height:100%;max-width:none;max-height:none;' +
     'margin:0;border:0;padding:0;z-index:2147483647;background:' + (href ? '#fff' : 'rgba(0,0,0,.6)'),
@@ -50,10 +56,14 @@ function open(name, text, label, href) {
   v.time = el(box, 'p', 'font-weight:bold', { id: 'oc3', role: 'timer' });
   v.note = el(box, 'p', 'color:#a00', { role: 'status' });
   v.live = el(box, 'p', 'position:absolute;clip:rect(0,0,0,0)', { 'aria-live': 'polite' });
-  v.first = v.last = el(box, href ? 'a' : 'button', css, href && { href: href }, label);
+  v.first = v.last = el(box, href ? 'a' : 'button', css, href && { href: href, target: '_self' }, label);
   if (!href) {
-    v.first.onclick = function () { ask(1); };
-    v.last = el(box, 'a', css + ';background:#fff;color:#0b3d70', { href: base + '/quitter' }, 'Quitter');
+    v.first.onclick = function () {
+      if (!fixed) return ask(1);
+      quiet = left > 60 ? 60 : -1;
+      close();
+    };
+    v.last = el(box, 'a', css + ';background:#fff;color:#0b3d70', { href: base + '/quitter', target: '_self' }, 'Quitter');
   }
   if (frame.showModal) frame.showModal();
   v.first.focus();
@@ -75,7 +85,7 @@ function free() {
   close();
 }
 function expired(text) {
-  block('Votre session a expiré', text + span(idle) + 'sans action, ou a été fermée ailleurs.');
+  block('Votre session a expiré', fixed ? limit + '.' : text + span(idle) + 'sans action, ou a été fermée ailleurs.');
 }
 function told(s, asked, extend) {
   var now = Date.now();
@@ -85,6 +95,8 @@ function told(s, asked, extend) {
   try { if (extend || !who) localStorage.setItem(key, now); } catch (e) {}
   who = s.identifiant;
   read = asked;
+  fixed = s.session.prolongeable === false;
+  if (!fixed) quiet = 1e9;
   end = asked + s.session.expire_dans_s * 1e3;
   warn = asked + s.session.alerte_dans_s * 1e3;
   due = now < warn ? warn : Math.min(now + 15e3, Math.max(end, now + 1e3));
@@ -110,15 +122,22 @@ function ask(extend) {
   x.send();
 }
 function tick() {
-  var now = Date.now(), left = Math.max(0, Math.ceil((end - now) / 1e3));
+  var now = Date.now();
+  left = Math.max(0, Math.ceil((end - now) / 1e3));
   clearTimeout(timer);
-  if (now >= due) {
-    due = now + 1e4;
+  /* Once it is time, and when the clock was set back. */
+  if (now >= due || now < seen) {
+    due = now + (who ? 1e4 : 6e4);
     ask();
   }
+  seen = now;
   if (end && !left && lost) expired(mute + 'Elle a dû se terminer, après ');
-  if (!shut && end && now >= warn && (read >= warn || lost)) {
-    if (!view) open('Votre session va se terminer', 'Sans action de votre part, elle se terminera dans :', 'Continuer');
+  /* What the page took away, or says what is no longer so, is made anew. */
+  if (view && !shut && (view.fixed !== fixed || view.host.parentNode !== doc.documentElement)) close();
+  if (!shut && end && now >= warn && left <= quiet && (read >= warn || lost)) {
+    if (!view) open('Votre session va se terminer', fixed ?
+      limit + ' et ne peut plus être prolongée : validez votre saisie. Elle se terminera dans :' :
+      'Sans action de votre part, elle se terminera dans :', fixed ? 'Revenir à la page' : 'Continuer');
     say(view.time, span(left));
     say(view.note, lost ? mute : '');
     if (/^(120|60|30|10)$/.test(left)) {
@@ -126,7 +145,7 @@ function tick() {
       say(view.live, 'Il reste ' + span(left));
     }
   } else if (!shut) close();
-  if (!shut || lost) timer = setTimeout(tick, view ? 500 : Math.min(Math.max(due - now, 500), 6e5));
+  if (!shut || lost) timer = setTimeout(tick, view ? 500 : Math.min(Math.max(due - now, 500), 5e3));
 }
 on('keydown', function (e) {
   var tab = e.keyCode === 9;

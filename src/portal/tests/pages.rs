@@ -91,7 +91,7 @@ async fn a_walk_by_forms_is_a_chain_of_303() {
     let page = world.form("GET", "/portail/connexion", "").await;
     contains(&page.text, &["Votre session est ouverte", "Caf de Paris", "href=\"/\">Continuer", "Quitter"]);
     let page = world.form("GET", "/portail/quitter", "").await;
-    contains(&page.text, &["Quitter Caf de Paris&nbsp;?", "method=\"post\" action=\"/portail/quitter\""]);
+    contains(&page.text, &["Quitter la Caf de Paris&nbsp;?", "method=\"post\" action=\"/portail/quitter\""]);
     let answer = world.form("POST", "/portail/quitter", "").await;
     assert_eq!(answer.header("location"), "/portail/caf");
     let page = world.form("GET", "/portail/quitter", "").await;
@@ -151,7 +151,7 @@ async fn in_november_one_is_told_of_a_password_that_ends_within_the_campaign() {
     let world = World::new().await;
     let told = [
         "Votre mot de passe expirera pendant la campagne",
-        "le 23 février 2027 à 8 h 00",
+        "le 23 février 2027 à 8\u{a0}h\u{a0}00",
         "/portail/mot-de-passe\">Le changer maintenant",
     ];
     world.sign_in("deux@esat.example").await;

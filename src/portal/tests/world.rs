@@ -157,7 +157,7 @@ impl World {
         let path = NormalPath::parse(request.uri().path()).expect("a path");
         let Route::Action(action) = self.portal.route(&path) else { panic!("{path:?} is no action") };
         let (session, shown_dead) = self.session().await;
-        let rendering = Rendering::of(request.headers());
+        let rendering = Rendering::of(request.method(), request.headers());
         let visit = Visit {
             navigates: false,
             clicked_twice: false,

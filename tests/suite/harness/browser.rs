@@ -53,7 +53,12 @@ impl Browser {
 
     /// Types into a field, in the place of what was there.
     pub async fn type_in(&self, name: &str, text: &str) {
-        let field = self.find(&format!("[name={name}]:not([type=hidden])")).await;
+        self.type_in_css(&format!("[name={name}]:not([type=hidden])"), text).await;
+    }
+
+    /// The same, into the field of a CSS selector.
+    pub async fn type_in_css(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
