@@ -76,7 +76,7 @@ fn lines(mut whole: Entry, told: &Told) -> Vec<Entry> {
 
 /// An entry's account's Cafs, as `detail` tells them.
 pub(super) fn cafs(of: &[CafCode]) -> (String, Value) {
-    ("cafs".to_owned(), of.iter().map(|caf| caf.as_str()).collect())
+    ("cafs".to_owned(), of.iter().map(CafCode::as_str).collect())
 }
 
 /// The Cafs of the account that an entry is about, as they are before it is changed.
