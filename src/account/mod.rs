@@ -2,6 +2,7 @@
 
 mod administration;
 mod breached;
+mod common;
 mod evidence;
 mod hashing;
 mod import;

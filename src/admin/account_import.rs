@@ -1,17 +1,20 @@
 //! Accounts from a file: looked at row by row, compared with the store, then written all at once or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
+use super::audited::Told;
 use super::import::{self, Column, Fault, Fields, Import, Kind, Row, Stage, Step, Teller};
 use super::{
     BadRow, Difference, DifferenceIs, FieldDifference, GoneAre, ImportDone, Problem, Provisional, State,
     answer, scope,
 };
-use crate::account::{AccountRow, EnrolError, Enrolled, FieldChange, PasswordHash, Plan};
+use crate::account::{AccountRow, Changed, EnrolError, Enrolled, FieldChange, PasswordHash, Plan};
 use crate::domain::{CafCode, Identifiant, Timestamp};
+use crate::telemetry::audit::Entry;
 
 /// The columns of a table of accounts, in the order in which they are exported.
 pub(super) static COLUMNS: &[Column] = &[
@@ -32,32 +35,59 @@ pub(super) static COLUMNS: &[Column] = &[
 pub(super) async fn run(state: &State, file: Import, tell: &Teller) -> Result<Response, Problem> {
     let parser = state.clone();
     let parse = move |fields| parse(&parser, fields);
-    let rows = import::read(file.rows, file.format, COLUMNS, parse).await?;
+    let mut rows = import::read(file.rows, file.format, COLUMNS, parse).await?;
     let mut bad = rows.bad;
     bad.extend(doubles(&rows.good));
-    let foreign = scope::foreign_accounts(state).await?;
-    bad.extend(
-        rows.good
-            .iter()
-            .filter(|row| foreign.contains(&row.value.identifiant))
-            .map(|row| import::bad(row.line, "identifiant", "another Caf manages this account".to_owned())),
-    );
+    let others = scope::Others::of(state).await?;
+    for Row { line, value } in &mut rows.good {
+        bad.extend(others.confine(state, value).map(|fault| fault.on(Some(*line))));
+    }
     import::refuse(bad)?;
+    import::refuse_nothing(&rows.good, file.gone)?;
     let lines: HashMap<Identifiant, u64> =
         rows.good.iter().map(|row| (row.value.identifiant.clone(), row.line)).collect();
     let rows_of: Vec<AccountRow> = rows.good.into_iter().map(|row| row.value).collect();
     tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: rows_of.len() });
     let mut plan = state.registry.accounts.plan(rows_of, file.gone).await?;
-    plan.gone.retain(|name| !foreign.contains(name));
+    plan.gone.retain(|name| others.lets(name));
     let mut done = foreseen(&plan, file.gone, rows.read_as);
     if file.dry_run {
         done.differences = differences(&plan);
         return Ok(answer::ok(done));
     }
     done.dry_run = false;
+    let told = told(&plan);
     let enrolled = carry_out(state, plan, tell).await.map_err(|error| refused(error, &lines))?;
     done.provisional_passwords = Some(enrolled.iter().filter_map(|one| shown(state, one)).collect());
-    Ok(answer::ok(done))
+    Ok(told.beside(answer::ok(done)))
+}
+
+/// What the audit log is told of a plan that is carried out.
+fn told(plan: &Plan) -> Told {
+    let (told, suspended) = plan.changed.split_at(plan.changed.len() - plan.suspended);
+    let new = plan.new.iter().map(|row| entry("account-create", &row.identifiant, &row.cafs));
+    let changed = told.iter().map(|changed| change("account-change", changed));
+    let closed = suspended.iter().map(|changed| change("account-suspend", changed));
+    let counts = [("created", plan.new.len()), ("changed", told.len()), ("suspended", suspended.len())];
+    Told {
+        detail: counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect(),
+        each: new.chain(changed).chain(closed).collect(),
+    }
+}
+
+/// The Cafs are those of before and after: one that is taken away is to know of it.
+fn change(what: &'static str, Changed { account, fields }: &Changed) -> Entry {
+    let before = fields.iter().find(|change| change.field == "cafs").and_then(|change| change.old.as_deref());
+    let before = before.unwrap_or_default().split(' ').filter_map(|caf| caf.parse().ok());
+    let all: BTreeSet<CafCode> = account.cafs.iter().copied().chain(before).collect();
+    let mut entry = entry(what, &account.identifiant, &Vec::from_iter(all));
+    let names: Value = fields.iter().map(|change| change.field).collect();
+    entry.detail.insert("fields".to_owned(), names);
+    entry
+}
+
+fn entry(what: &'static str, who: &Identifiant, of: &[CafCode]) -> Entry {
+    Entry { what, who: Some(who.to_string()), cafs: of.to_vec(), ..Entry::default() }
 }
 
 async fn carry_out(state: &State, plan: Plan, tell: &Teller) -> Result<Vec<Enrolled>, EnrolError> {
@@ -79,8 +109,15 @@ async fn carry_out(state: &State, plan: Plan, tell: &Teller) -> Result<Vec<Enrol
     Ok(imported)
 }
 
-/// The account that a row, or the body of a single creation, asks for.
-pub(super) fn parse(state: &State, mut fields: Fields) -> Result<AccountRow, Vec<Fault>> {
+/// The account that the body of a single creation asks for.
+pub(super) fn parse_new(state: &State, fields: Fields) -> Result<AccountRow, Vec<Fault>> {
+    let row = parse(state, fields)?;
+    let faults: Vec<Fault> = scope::Others::default().confine(state, &mut row.clone()).collect();
+    if faults.is_empty() { Ok(row) } else { Err(faults) }
+}
+
+/// The account that a row asks for; whether its author may have it is not looked at, but for its manager.
+fn parse(state: &State, mut fields: Fields) -> Result<AccountRow, Vec<Fault>> {
     let identifiant = fields.required("identifiant");
     let siret = fields.required("siret");
     let cafs: Option<Vec<CafCode>> = fields.required("cafs");
@@ -98,7 +135,7 @@ pub(super) fn parse(state: &State, mut fields: Fields) -> Result<AccountRow, Vec
         fields.fault("cafs", "an account needs one Caf at least");
     }
     for caf in cafs.iter().flatten() {
-        import::check_caf(&mut fields, "cafs", state, *caf);
+        import::check_known(&mut fields, "cafs", state, *caf);
     }
     if let Some(caf) = home_caf.flatten() {
         import::check_caf(&mut fields, "home_caf", state, caf);

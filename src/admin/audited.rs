@@ -1,4 +1,9 @@
 //! What the audit log is told of a change: which, of whom, who asked for it, and from where.
+//!
+//! A line about an account tells its Cafs, so that each Caf finds it among its own. An import has a line for each
+//! account that it made or changed, behind the one that tells of it as a whole.
+
+use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -28,12 +33,44 @@ pub(super) async fn carry_out(
     audit::log().check(now).await?;
     let (by, from, request) = (Some(state.author.to_string()), Some(errand.from), Some(errand.request));
     let entry = Entry { from, by, request, ..with_cafs(state, whose(state, revoked, entry).await).await };
-    let done = match demand.permit(state).await {
+    let mut done = match demand.permit(state).await {
         Ok(()) => command.execute(state, tell).await,
         Err(refusal) => Err(refusal),
     };
-    audit::log().settle(now, vec![fell(entry, &done)]).await;
+    let told = done.as_mut().ok().and_then(|done| done.extensions_mut().remove::<Told>()).unwrap_or_default();
+    audit::log().settle(now, lines(fell(entry, &done), &told)).await;
     done
+}
+
+/// What a command did that its answer does not say as the audit log wants it; among the answer's extensions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// Numbers of the whole.
+    pub(super) detail: Map<String, Value>,
+    /// Each single change, without who asked for it.
+    pub(super) each: Arc<[Entry]>,
+}
+
+impl Told {
+    /// Puts it beside an answer.
+    pub(super) fn beside(self, mut answer: Response) -> Response {
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
+/// A command's line, and those of the single changes that it made.
+fn lines(mut whole: Entry, told: &Told) -> Vec<Entry> {
+    whole.detail.extend(told.detail.clone());
+    let each = told.each.iter().map(|one| Entry {
+        outcome: whole.outcome,
+        from: whole.from.clone(),
+        by: whole.by.clone(),
+        request: whole.request.clone(),
+        ..one.clone()
+    });
+    let each: Vec<Entry> = each.collect();
+    std::iter::once(whole).chain(each).collect()
 }
 
 fn fell(mut entry: Entry, done: &Result<Response, Problem>) -> Entry {

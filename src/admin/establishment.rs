@@ -1,9 +1,11 @@
 //! Establishments, as Cafs know them: listed, and imported all or none.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::response::Response;
+use serde_json::{Map, Value};
 
+use super::audited::Told;
 use super::import::{self, Column, Fault, Fields, Import, Kind, Row, Stage, Step, Teller};
 use super::listing::{self, LARGEST_LIMIT, Paged, Rank};
 use super::{
@@ -12,6 +14,7 @@ use super::{
 };
 use crate::domain::{CafCode, IdentifiantCommunication, Siret};
 use crate::establishment::Establishment;
+use crate::telemetry::audit::Entry;
 
 /// The columns of a table of establishments, in the order in which they are exported.
 pub(super) static COLUMNS: &[Column] = &[
@@ -51,6 +54,7 @@ pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result
     let mut bad = rows.bad;
     bad.extend(doubles(&rows.good));
     import::refuse(bad)?;
+    import::refuse_nothing(&rows.good, file.gone)?;
     let new: Vec<Establishment> = rows.good.into_iter().map(|row| row.value).collect();
     tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: new.len() });
     let plan = Plan::new(&new, seen(state).await?);
@@ -63,8 +67,26 @@ pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result
     done.dry_run = false;
     tell.send_replace(Step { stage: Stage::Writing, done: 0, of: new.len() });
     let gone: &[Establishment] = if file.gone { &plan.gone } else { &[] };
+    let noted = noted(&plan, &new, gone);
     state.registry.establishments.write(&new, gone).await?;
-    Ok(answer::ok(done))
+    Ok(noted.beside(answer::ok(done)))
+}
+
+/// What the audit log is told: a line for each Caf whose establishments the file tells or removes.
+fn noted(plan: &Plan, rows: &[Establishment], removed: &[Establishment]) -> Told {
+    let named: BTreeSet<CafCode> = rows.iter().chain(removed).map(|known| known.caf).collect();
+    let counted = |of: &[Establishment], caf| of.iter().filter(|known| known.caf == caf).count();
+    let numbers = |counts: &[(&str, usize)]| -> Map<String, Value> {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), (*count).into())).collect()
+    };
+    let each = named.iter().map(|caf| Entry {
+        what: "establishment-import",
+        caf: Some(*caf),
+        detail: numbers(&[("rows", counted(rows, *caf)), ("removed", counted(removed, *caf))]),
+        ..Entry::default()
+    });
+    let whole = [("created", plan.created), ("changed", plan.changed), ("removed", removed.len())];
+    Told { detail: numbers(&whole), each: each.collect() }
 }
 
 fn parse(state: &State, mut fields: Fields) -> Result<Establishment, Vec<Fault>> {

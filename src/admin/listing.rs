@@ -79,7 +79,9 @@ impl FromStr for Until {
             let clock: jiff::civil::DateTime = text.parse().ok().filter(|_| is_plain)?;
             Some(clock.in_tz("Europe/Paris").ok()?.timestamp())
         };
-        let instant = text.parse().ok().or_else(in_paris);
+        // In a query a `+` that is not escaped is a space.
+        let text = text.trim();
+        let instant = text.parse().ok().or_else(in_paris).or_else(|| text.replace(' ', "+").parse().ok());
         let unlike = Unlike(
             "a day such as 2027-01-20, a time of Paris such as 2027-01-20T12:00, or an instant such as \
              2027-01-20T12:00:00+01:00",
@@ -240,6 +242,7 @@ mod tests {
         assert_eq!(until("2027-01-20").as_deref(), Ok("2027-01-19T23:00:00Z"));
         assert_eq!(until("2027-07-20").as_deref(), Ok("2027-07-19T22:00:00Z"));
         assert_eq!(until("2027-01-20T12:00:00+01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));
+        assert_eq!(until("2027-01-20T12:00:00 01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));
         assert_eq!(until("2027-02-28T23:59").as_deref(), Ok("2027-02-28T22:59:00Z"));
         assert_eq!(until("2027-07-20 12:00:30").as_deref(), Ok("2027-07-20T10:00:30Z"));
         for text in [

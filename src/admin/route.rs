@@ -195,7 +195,7 @@ async fn explain(state: Gateway, query: Result<Query<ExplainQuery>, QueryRejecti
 }
 
 async fn create_account(state: Gateway, body: Body) -> Response {
-    let parse = |fields| account_import::parse(&state.0, fields).map(NewAccount::from);
+    let parse = |fields| account_import::parse_new(&state.0, fields).map(NewAccount::from);
     let new: Result<NewAccount, Problem> = object(body, parse).await;
     let command = new.map(|new| Command::CreateAccount(Box::new(new)));
     run(state, command).await
@@ -293,7 +293,9 @@ async fn object<T>(body: Body, parse: impl FnOnce(Fields) -> Result<T, Vec<Fault
 }
 
 fn bad_query(rejection: &QueryRejection) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
+    let text = rejection.body_text();
+    let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+    Problem::new(StatusCode::BAD_REQUEST, why)
 }
 
 /// A line for each change that was asked for, and by whom; the route, not the path, which names an account.

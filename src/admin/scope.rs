@@ -7,16 +7,19 @@
 //! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
 //! | import that suspends what is gone, export accounts with their hashes, drain a Caf, reload, the clock | – | – | yes |
 //!
+//! What an account has of other Cafs, an import by a gestionnaire neither gives nor takes.
+//!
 //! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
 //! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
 //! account that is not seen is not there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 
+use super::import::{self, Fault};
 use super::{Command, Problem, SessionQuery, State, session};
-use crate::account::{Account, UpdateError};
+use crate::account::{Account, AccountRow, UpdateError};
 use crate::domain::{CafCode, Identifiant, Role};
 use crate::session::Sitting;
 
@@ -102,7 +105,8 @@ impl Demand {
                 if role.manages(&own(state, &of).await?) {
                     return Ok(());
                 }
-                Err(not_yours(state, &format!("{of}, which another Caf manages")))
+                let why = format!("({role}) does not manage {of}: another Caf does, or shares it");
+                Err(refused(state, &why))
             }
             (_, Role::Read) => Err(refused(state, "may only look (role read)")),
             (Demand::Operate, Role::Gestionnaire(_)) => Err(refused(state, "is no operator")),
@@ -132,14 +136,51 @@ impl Reach for Role {
     }
 }
 
-/// The accounts that an import of this author may not touch; empty for an operator, who touches all.
-pub(super) async fn foreign_accounts(state: &State) -> Result<HashSet<Identifiant>, Problem> {
-    let role = &state.author.role;
-    if *role == Role::Operator {
-        return Ok(HashSet::new());
+/// What an import of this author may not touch; nothing for an operator, who touches all.
+#[derive(Default)]
+pub(super) struct Others {
+    /// Accounts that are not theirs to manage.
+    accounts: HashSet<Identifiant>,
+    /// Cafs of others that the accounts have which they manage.
+    cafs: HashMap<Identifiant, Vec<CafCode>>,
+}
+
+impl Others {
+    pub(super) async fn of(state: &State) -> Result<Self, Problem> {
+        let role = &state.author.role;
+        let mut others = Self::default();
+        if *role == Role::Operator {
+            return Ok(others);
+        }
+        for account in state.registry.accounts.list().await? {
+            if role.manages(&account) {
+                let cafs = account.cafs.into_iter().filter(|caf| !role.covers(*caf)).collect();
+                others.cafs.insert(account.identifiant, cafs);
+            } else {
+                others.accounts.insert(account.identifiant);
+            }
+        }
+        Ok(others)
     }
-    let known = state.registry.accounts.list().await?.into_iter();
-    Ok(known.filter(|account| !role.manages(account)).map(|account| account.identifiant).collect())
+
+    /// Whether an account is theirs to manage, or there is none yet.
+    pub(super) fn lets(&self, account: &Identifiant) -> bool {
+        !self.accounts.contains(account)
+    }
+
+    /// Holds a row to what its author may do: it gives nobody a Caf of others. What the account has of those it
+    /// keeps, named or not: a Caf's own list says nothing of them.
+    pub(super) fn confine(&self, state: &State, row: &mut AccountRow) -> impl Iterator<Item = Fault> + use<> {
+        let fault = |field: &str, reason| Fault { field: Some(field.to_owned()), reason };
+        let foreign = (!self.lets(&row.identifiant))
+            .then(|| fault("identifiant", "another Caf manages this account, or shares it".to_owned()));
+        let kept = self.cafs.get(&row.identifiant).map_or(&[][..], Vec::as_slice);
+        let asked = row.cafs.iter().filter(|caf| !state.author.role.covers(**caf) && !kept.contains(caf));
+        let given: Vec<Fault> =
+            asked.map(|caf| fault("cafs", import::not_looked_after(state, *caf))).collect();
+        row.cafs.extend(kept);
+        foreign.into_iter().chain(given)
+    }
 }
 
 /// The account, where its author sees it.

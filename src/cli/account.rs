@@ -158,7 +158,10 @@ All or nothing: when one row is wrong nothing is imported, and all that are
 wrong are told. A new account without password_hash gets a provisional
 password, shown once. An account that exists is changed; what the file leaves
 out stays as it is, and so does a password that its owner changed after the
-file's password_changed_at. No account is ever deleted by an import.
+file's password_changed_at. No account is ever deleted by an import. That of a
+gestionnaire neither gives an account a Caf of others nor takes one away.
+
+Exit status: 0 done, 1 refused, 2 used wrongly or the file cannot be read.
 
 Examples:
   octroi account import accounts.csv --dry-run      say what would change

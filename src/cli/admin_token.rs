@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::Misuse;
 use crate::admin::new_token;
 use crate::domain::{CafCode, Grant, TokenGrant, parse_tokens};
 
@@ -60,13 +61,16 @@ fn grant(args: &Args) -> anyhow::Result<Grant> {
     };
     let words: Vec<String> =
         std::iter::once(role.to_owned()).chain(args.cafs.iter().map(CafCode::to_string)).collect();
-    anyhow::ensure!(
-        args.cafs.is_empty() || matches!(args.role, RoleName::Gestionnaire),
-        "--caf is for --role gestionnaire alone: {role} sees every Caf"
-    );
+    let misuse = |why: String| anyhow::Error::from(Misuse(why));
+    if !args.cafs.is_empty() && !matches!(args.role, RoleName::Gestionnaire) {
+        return Err(misuse(format!("--caf is for --role gestionnaire alone: {role} sees every Caf")));
+    }
     // Two `=` would be one too many for the file.
-    anyhow::ensure!(!args.name.contains('='), "--name: expected a name without =");
-    format!("{} = {}", args.name, words.join(" ")).parse().context("--name")
+    if args.name.contains('=') {
+        return Err(misuse("--name: expected a name without =".to_owned()));
+    }
+    let grant = format!("{} = {}", args.name, words.join(" ")).parse();
+    grant.with_context(|| Misuse("--name".to_owned()))
 }
 
 /// A file that is not all right is left alone: the gateway would go on with what it read before.

@@ -17,6 +17,7 @@ use super::progress::Bar;
 use crate::admin::{Command, Problem};
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "The gateway, and how it is asked")]
 pub(super) struct Gateway {
     #[arg(
         long,

@@ -44,16 +44,21 @@ enum Action {
 }
 
 const VERIFY_HELP: &str = "\
-Exit status: 0 the chain is whole, 1 it is broken, 2 used wrongly or a file cannot be read.
-Lines that were cut off at the very end leave no trace in the file: compare the last hash with
-one that was kept elsewhere. A file may begin a new chain, where the program found nothing to
-continue; that is said, and what was written between the two is not known.
+Exit status: 0 the chain is whole, 1 it is broken, 2 used wrongly or a file
+cannot be read. Lines that were cut off at the very end leave no trace in the
+file: compare the last hash with one that was kept elsewhere. A file may begin
+a new chain, where the program found nothing to continue; that is said, and
+what was written between the two is not known.
 
 Example:
-  octroi audit verify /var/log/octroi/audit.jsonl.000000012345 /var/log/octroi/audit.jsonl";
+  octroi audit verify /var/log/octroi/audit.jsonl.000000012345 \\
+      /var/log/octroi/audit.jsonl";
 
 const EXPORT_HELP: &str = "\
-Exit status: 0 done, 1 a line was altered, 2 used wrongly or a file cannot be read.
+Lines about an account are those of all Cafs that it may declare to.
+
+Exit status: 0 done, 1 a line was altered, 2 used wrongly or a file cannot be
+read.
 
 Example:
   octroi audit export /var/log/octroi/audit.jsonl --caf 921 > caf921.jsonl";

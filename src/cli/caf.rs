@@ -37,9 +37,10 @@ enum Action {
 }
 
 const DRAIN_HELP: &str = "\
-What is under way goes on. While another instance is in service, an instance that is drained gets none but
-the requests of those who bear its sticky_cookie. Other replicas on the same store follow within a second or
-two, and a restart forgets nothing: octroi caf undrain ends it.
+What is under way goes on. While another instance is in service, an instance
+that is drained gets none but the requests of those who bear its
+sticky_cookie. Other replicas on the same store follow within a second or two,
+and a restart forgets nothing: octroi caf undrain ends it.
 
 Examples:
   octroi caf drain 921

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
+use super::Misuse;
 use super::client::Endpoint;
 use crate::admin::author::BY;
 
@@ -72,7 +73,8 @@ impl Credentials {
     ) -> anyhow::Result<Request<Body>> {
         let by = self.by.clone().or_else(user);
         if let Some(by) = by {
-            let value = HeaderValue::from_bytes(by.as_bytes()).context("--by: expected a printable name")?;
+            let value = HeaderValue::from_bytes(by.as_bytes())
+                .with_context(|| Misuse("--by: expected a printable name".to_owned()))?;
             request.headers_mut().insert(BY, value);
         }
         if let Some(file) = &self.token_file {
@@ -122,9 +124,9 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 
 fn bearer(file: &Path) -> anyhow::Result<HeaderValue> {
     let mut text = Zeroizing::new(String::new());
-    let opened = fs::File::open(file).with_context(|| file.display().to_string())?;
-    let read = opened.take(LONGEST_TOKEN).read_to_string(&mut text);
-    read.with_context(|| file.display().to_string())?;
+    let unreadable = || Misuse(format!("{} cannot be read", file.display()));
+    let opened = fs::File::open(file).with_context(unreadable)?;
+    opened.take(LONGEST_TOKEN).read_to_string(&mut text).with_context(unreadable)?;
     let header = Zeroizing::new(format!("Bearer {}", text.trim()));
     let wrong = || format!("{}: expected one token, as octroi admin-token writes it", file.display());
     let mut value = HeaderValue::try_from(header.as_str()).with_context(wrong)?;

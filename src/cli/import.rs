@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use axum::body::Body;
 use clap::ValueEnum;
 
+use super::Misuse;
 use super::ask::Gateway;
 use super::progress::Bar;
 use crate::admin::{Charset, Command, Format, IMPORT_LIMIT, Import, ImportDone};
@@ -68,8 +69,9 @@ impl ImportFile {
         } else {
             (self.file.display().to_string(), File::open(&self.file).and_then(read))
         };
-        let rows = rows.with_context(|| format!("{name} cannot be read"))?;
-        anyhow::ensure!(rows.len() <= IMPORT_LIMIT, "{name} is larger than {} MiB", IMPORT_LIMIT >> 20);
+        let rows = rows.with_context(|| Misuse(format!("{name} cannot be read")))?;
+        let too_large = || Misuse(format!("{name} is larger than {} MiB", IMPORT_LIMIT >> 20));
+        anyhow::ensure!(rows.len() <= IMPORT_LIMIT, too_large());
         Ok(rows.into())
     }
 }

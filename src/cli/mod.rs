@@ -50,16 +50,21 @@ Without a command: the embedded default, with demonstration Cafs and accounts,
 on http://127.0.0.1:8080.";
 
 const EXPLAIN_HELP: &str = "\
-Nothing is changed, counted or forwarded. Exit status 0: it was explained, whatever the answer.
+Nothing is changed, counted or forwarded. Exit status 0: it was explained,
+whatever the answer.
 
 Examples:
-  octroi explain --account direction@esat.example --caf 921 --path /teleprocedure/certificat-emploi
-  octroi explain --account direction@esat.example --caf 921 --path / --at 2027-03-01T00:00:00+01:00";
+  octroi explain --account direction@esat.example --caf 921 \\
+      --path /teleprocedure/certificat-emploi
+  octroi explain --account direction@esat.example --caf 921 --path / \\
+      --at 2027-03-01T00:00:00+01:00";
 
 const RELOAD_HELP: &str = "\
-The configuration and the files that it names are checked first, as by octroi check: where something is wrong,
-nothing is read again. Keys that have changed are named: they need a restart. SIGHUP does the same, and logs it.
-No connection and no session ends. (Certificates and tokens are also looked at every second or two by themselves.)
+The configuration and the files that it names are checked first, as by octroi
+check: where something is wrong, nothing is read again. Keys that have changed
+are named: they need a restart. SIGHUP does the same, and logs it. No
+connection and no session ends. (Certificates and tokens are also looked at
+every second or two by themselves.)
 
 Example:
   octroi reload";
@@ -114,6 +119,11 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+/// The command line asks for what it cannot have, such as a file that is not there: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
     let done = dispatch(Cli::parse());
@@ -124,7 +134,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         let _ = writeln!(io::stderr().lock(), "octroi: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
     })
 }
 

@@ -15,17 +15,37 @@ pub(super) fn take_variables(
     reader: &mut Reader<'_>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Vec<String> {
-    let mut unknown = Vec::new();
+    let (mut unknown, mut tables) = (Vec::new(), Vec::new());
     for (name, value) in environment {
         // `OCTROI_ADMIN` and its like, with a single underscore, are the commands' own.
         let Some(path) = name.strip_prefix(PREFIX).filter(|path| path.contains("__")) else { continue };
         match variables().find(|(_, known)| known == path) {
             Some((key, _)) => reader.set(key, Variable { name, value }),
-            None => unknown.push(name),
+            None => match inline_table(path, &value) {
+                Some(keys) => tables.extend(keys.into_iter().map(|(key, value)| (key, name.clone(), value))),
+                None => unknown.push(name),
+            },
         }
+    }
+    for (key, name, value) in tables {
+        reader.set_if_unset(key, Variable { name, value });
     }
     unknown.sort_unstable();
     unknown
+}
+
+/// The keys of a section that is written as one value, as the file may have it: `{ rate = "100/s", burst = 400 }`.
+fn inline_table(path: &str, value: &str) -> Option<Vec<(String, String)>> {
+    let name = path.replace("__", ".").to_ascii_lowercase();
+    let section =
+        section(&name).filter(|section| !section.many && path.chars().all(|c| !c.is_lowercase()))?;
+    let tree = toml::from_str::<toml::Table>(&format!("table = {value}")).ok()?;
+    let keys = tree.get("table")?.as_table()?.iter().map(|(key, value)| {
+        let known = section.keys.iter().find(|known| known.name == key)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some((format!("{name}.{}", known.name), text))
+    });
+    keys.collect()
 }
 
 /// What to say of a variable that sets no key.
@@ -126,7 +146,20 @@ fn meant(prefix: &str, here: Option<&Section>, key: &str) -> String {
     let mut elsewhere = SECTIONS.iter().filter(|section| section.keys.iter().any(|known| known.name == key));
     match (elsewhere.next(), elsewhere.next()) {
         (Some(only), None) => format!(", it belongs in [{}]", only.name),
-        _ => String::new(),
+        _ => expected(prefix, here),
+    }
+}
+
+/// All that may stand here, where that is short enough to be read.
+fn expected(prefix: &str, here: Option<&Section>) -> String {
+    let sections = SECTIONS.iter().filter_map(|section| section.name.strip_prefix(prefix));
+    let keys = here.into_iter().flat_map(|here| here.keys.iter().map(|key| key.name));
+    let names: Vec<&str> =
+        keys.chain(sections.filter(|name| !name.is_empty() && !name.contains('.'))).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [only] => format!(", expected {only}"),
+        [all @ .., last] => format!(", expected {} or {last}", all.join(", ")),
     }
 }
 

@@ -63,6 +63,11 @@ impl<'a> Reader<'a> {
         self.variables.insert(key, variable);
     }
 
+    /// As [`Reader::set`], where no variable of the key's own does.
+    pub(super) fn set_if_unset(&mut self, key: String, variable: Variable) {
+        self.variables.entry(key).or_insert(variable);
+    }
+
     /// A section that comes once.
     pub(super) fn part(&'a self, section: &'static Section) -> Part<'a> {
         let mut value: Option<&Spanned<DeValue<'_>>> = None;

@@ -139,7 +139,7 @@ fn every_error_is_told_in_the_files_order() {
         "octroi.toml:2:25: server.listen: found \"x\"",
         "octroi.toml:3:11: server.workers: found the number 0",
         "octroi.toml:5:11: session.warning: found the number 5",
-        "octroi.toml:6:1: session.idle: unknown key",
+        "octroi.toml:6:1: session.idle: unknown key, expected idle_timeout, warning, absolute_timeout",
         "octroi.toml:7:1: caf.contact: is missing",
         "octroi.toml:8:8: caf.code: found \"92a\"",
         "octroi.toml:10:25: caf.backends: found \"http://b/c\"",
@@ -167,6 +167,40 @@ fn variables_override_keys() {
     assert_eq!(config.limits.per_client.count.get(), 7);
     assert_eq!(config.password.min_length, 12);
     assert_eq!(config.server.listen, ["0.0.0.0:8443".parse().expect("an address")]);
+}
+
+#[test]
+fn variables_may_be_written_as_the_file_would_have_them() {
+    let environment = [
+        ("OCTROI_SERVER__LISTEN", "[\"127.0.0.1:0\", '[::1]:0']"),
+        ("OCTROI_SERVER__TRUSTED_PROXIES", "[]"),
+        ("OCTROI_LIMITS__PER_CLIENT", "{ rate = \"7/h\", burst = 9 }"),
+        ("OCTROI_LIMITS__PER_SESSION", "{ rate = '8/m' }"),
+        ("OCTROI_LIMITS__PER_SESSION__RATE", "9/m"),
+    ];
+    let config = loaded(LEAST, &environment).config;
+    assert_eq!(config.server.listen.len(), 2);
+    assert!(config.server.trusted_proxies.is_empty());
+    assert_eq!((config.limits.per_client.count.get(), config.limits.per_client.burst.get()), (7, 9));
+    assert_eq!(config.limits.per_session.count.get(), 9, "a key's own variable counts");
+    let said = lines(parse_with(
+        LEAST,
+        &[
+            ("OCTROI_LIMITS__PER_CLIENT", "{ rate = \"7\" }"),
+            ("OCTROI_LIMITS__PER_SESSION", "{ pace = \"7/s\" }"),
+            ("OCTROI_SERVER__LISTEN", "[::1]:8080"),
+            ("OCTROI_SERVER__TRUSTED_PROXIES", "[\"10.0.0.0/8\", \"x\"]"),
+        ],
+    ));
+    let starts = [
+        "OCTROI_LIMITS__PER_CLIENT: limits.per_client.rate: found \"7\", expected a rate",
+        "OCTROI_LIMITS__PER_SESSION: sets no key",
+        "OCTROI_SERVER__TRUSTED_PROXIES: server.trusted_proxies: found \"x\", expected a network",
+    ];
+    assert_eq!(said.len(), starts.len(), "{said:#?}");
+    for (line, start) in said.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
 }
 
 #[test]

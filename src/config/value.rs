@@ -88,15 +88,27 @@ impl<W: Word> Setting for Vec<W> {
         read.into_iter().collect()
     }
 
+    /// Words with commas between them, or a list as the file would have it.
     fn from_text(text: &str, wrong: &mut Vec<Wrong>) -> Option<Self> {
-        let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
-        let read: Vec<Option<W>> = elements.map(|element| W::from_text(element, wrong)).collect();
+        let as_in_the_file = text.trim_start().starts_with('[').then(|| texts(text)).flatten();
+        let elements = as_in_the_file.unwrap_or_else(|| {
+            let words = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+            words.map(str::to_owned).collect()
+        });
+        let read: Vec<Option<W>> = elements.iter().map(|element| W::from_text(element, wrong)).collect();
         read.into_iter().collect()
     }
 
     fn schema() -> Json {
         json!({"type": "array", "items": <W as Word>::schema()})
     }
+}
+
+/// The texts of a list in TOML; `[::1]` is none.
+fn texts(list: &str) -> Option<Vec<String>> {
+    let tree = toml::from_str::<toml::Table>(&format!("list = {list}")).ok()?;
+    let list = tree.get("list")?.as_array()?;
+    list.iter().map(|element| element.as_str().map(str::to_owned)).collect()
 }
 
 impl Refusal {

@@ -18,6 +18,12 @@ pub struct Campaign {
     ends: Timestamp,
 }
 
+impl Campaign {
+    fn near_from(&self) -> Date {
+        self.opens.checked_sub(1.month()).unwrap_or(Date::MIN)
+    }
+}
+
 impl Calendar {
     /// The campaign, present or next at `now`, in which something that is due at `due` falls.
     pub fn campaign_of(&self, due: Timestamp, now: Timestamp) -> Option<Campaign> {
@@ -32,8 +38,12 @@ impl Calendar {
 
     /// Whether a campaign opens within a month: all November, for one that opens on 1 December.
     pub fn is_near(&self, campaign: &Campaign, now: Timestamp) -> bool {
-        let month = campaign.opens.checked_sub(1.month()).unwrap_or(Date::MIN);
-        (month..campaign.opens).contains(&self.day(now))
+        (campaign.near_from()..campaign.opens).contains(&self.day(now))
+    }
+
+    /// Whether a password of `changed_at` is from before the month in which the campaign is [near](Self::is_near).
+    pub fn is_from_before(&self, campaign: &Campaign, changed_at: Timestamp) -> bool {
+        self.day(changed_at) < campaign.near_from()
     }
 
     /// The first day on which a password may be chosen, no later than the campaign's first, that lives to its end;

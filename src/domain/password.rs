@@ -84,7 +84,7 @@ pub enum PasswordRule {
     Reused,
     /// It holds the identifiant.
     Identifiant,
-    /// It is made of the SIRET, or of a Caf's name, and of hardly anything else.
+    /// It is made of the SIRET, of the ESAT's or a Caf's name, and of hardly anything else.
     Establishment,
     /// It is guessed among the first.
     Weak(Weakness),

@@ -98,7 +98,7 @@ pub fn rule(broken: PasswordRule, min_length: usize) -> String {
         PasswordRule::Reused => "Vous l’avez déjà utilisé\u{a0}: choisissez-en un autre.".to_owned(),
         PasswordRule::Identifiant => "Il ne doit pas contenir votre identifiant, ni s’y réduire.".to_owned(),
         PasswordRule::Establishment => {
-            "Il ne doit pas se réduire à votre SIRET ou au nom de votre Caf.".to_owned()
+            "Il ne doit pas se réduire à votre SIRET, au nom de votre ESAT ou au nom de votre Caf.".to_owned()
         }
         PasswordRule::Weak(weakness) => {
             let why = match weakness {

@@ -23,27 +23,32 @@ impl Portal {
     }
 
     /// The page to go to first for one whom signing in leads straight to a Caf, past every page that tells: the home
-    /// page, where something is to be known now. That is a password in its last days, many failed tries, or a
-    /// campaign that a password chosen today outlasts and the present one does not.
+    /// page, where something is to be known now. That is a password in its last days, many failed tries, or one that
+    /// falls due in a campaign that is near (see [`Portal::is_worth_changing`]).
     pub(super) fn first_told(&self, session: &Session, retour: Option<&LocalPath>) -> Option<LocalPath> {
         let stage = session.stage();
         if self.places.elsewhere || !matches!(stage, Stage::Ready(_)) {
             return None;
         }
         let (now, failures) = (self.clock.now(), stage.holder().before().failures);
-        let age = self.desk.accounts.password_age(stage.holder().password_changed_at());
-        let is_due = || age.days_left(now) <= FEW_DAYS || self.is_worth_changing(age.due());
+        let changed_at = stage.holder().password_changed_at();
+        let age = self.desk.accounts.password_age(changed_at);
+        let is_due = || age.days_left(now) <= FEW_DAYS || self.is_worth_changing(changed_at, age.due());
         (failures >= MANY_FAILURES || is_due()).then(|| self.home(retour)).flatten()
     }
 
-    /// Whether a new password would last to the end of a campaign that is near, where the present one does not.
-    fn is_worth_changing(&self, due: Timestamp) -> bool {
+    /// Whether a campaign is near in which the password falls due, and changing it is of use: it is older than that
+    /// news, or a new one would last to the campaign's end. Who followed the advice is not told the same next day.
+    fn is_worth_changing(&self, changed_at: Timestamp, due: Timestamp) -> bool {
         let now = self.clock.now();
-        let covers = |campaign: &Campaign| self.calendar.covering_day(campaign, self.password.max_age);
-        self.calendar
-            .campaign_of(due, now)
+        let covers = |campaign: &Campaign| {
+            let day = self.calendar.covering_day(campaign, self.password.max_age);
+            day.is_some_and(|day| day <= self.calendar.day(now))
+        };
+        let campaign = self.calendar.campaign_of(due, now);
+        campaign
             .filter(|campaign| self.calendar.is_near(campaign, now))
-            .is_some_and(|campaign| covers(&campaign).is_some_and(|day| day <= self.calendar.day(now)))
+            .is_some_and(|campaign| self.calendar.is_from_before(&campaign, changed_at) || covers(&campaign))
     }
 
     fn home(&self, retour: Option<&LocalPath>) -> Option<LocalPath> {

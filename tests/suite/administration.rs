@@ -124,6 +124,23 @@ fn the_command_line_says_what_it_did_and_how_it_ended() {
 }
 
 #[test]
+fn what_is_used_wrongly_is_told_apart_from_what_is_refused() {
+    let world = World::new(Kind::Embedded);
+    for (args, code) in [
+        (&["account", "list", "--limit", "0"][..], 1),
+        (&["account", "show", "personne@esat.example"], 1),
+        (&["account", "import", "/nulle/part.csv"], 2),
+        (&["establishment", "import", "/nulle/part.csv"], 2),
+        (&["account", "list", "--token-file", "/nulle/part"], 2),
+        (&["account", "list", "--expiring-before", "demain"], 2),
+        (&["account", "list", "--sort", "nom"], 2),
+        (&["account"], 2),
+    ] {
+        assert_eq!(world.gateway.cli(args).0, code, "{args:?}");
+    }
+}
+
+#[test]
 fn check_tells_every_error_with_its_place() {
     let world = World::new(Kind::Embedded);
     let file = world.gateway.folder().join("faux.toml");

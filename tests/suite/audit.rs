@@ -210,7 +210,13 @@ fn one_cafs_lines_are_taken_out_and_two_programs_do_not_share_a_file() {
         .arg(&audited.path)
         .output()
         .unwrap();
-    let text = String::from_utf8(export.stdout).unwrap();
+    let all = String::from_utf8(export.stdout).unwrap();
+    let (made, met): (Vec<&str>, Vec<&str>) = all
+        .lines()
+        .partition(|line| line.contains("account-create") || line.contains("establishment-import"));
+    assert!(made.iter().any(|line| line.contains("account-create") && line.contains(TWO_CAFS)), "{all}");
+    assert!(made.iter().all(|line| line.contains("\"751\"")), "{all}");
+    let text = met.join("\n");
     assert_eq!(text.lines().count(), 5, "the sign-in; the choice and what the Caf knows, twice: {text}");
     let of_the_account = "\"cafs\":[\"921\",\"751\"]";
     assert!(text.lines().next().is_some_and(|line| line.contains(of_the_account)), "{text}");

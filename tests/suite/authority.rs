@@ -225,6 +225,20 @@ fn a_gestionnaires_import_and_export_stay_at_its_cafs() {
     let refused = guarded.post(marie, "/v1/accounts/import", &taken);
     assert!(refused.status == 422 && refused.text().contains("another Caf manages"), "{}", refused.text());
     let own = account(ONE_CAF, SIRET, &["921"]);
+    // A Caf's own list says nothing of the others: what they granted stays, named or not, and is not given to more.
+    let cafs = |who: &str| guarded.ask(&guarded.operator, "GET", &format!("/v1/accounts/{who}")).json();
+    let granted = cafs(TWO_CAFS)["cafs"].clone();
+    assert!(granted.as_array().is_some_and(|cafs| cafs.len() > 1), "{granted}");
+    for named in [&["921"][..], &["921", "751"]] {
+        let mut known = account(TWO_CAFS, SIRET, named);
+        known["nom"] = json!("ESAT renommé");
+        let kept = guarded.post(marie, "/v1/accounts/import", &known);
+        assert_eq!(kept.status, 200, "{}", kept.text());
+        let account = cafs(TWO_CAFS);
+        assert_eq!((&account["cafs"], &account["nom"]), (&granted, &json!("ESAT renommé")), "{named:?}");
+    }
+    let more = guarded.post(marie, "/v1/accounts/import", &account(ONE_CAF, SIRET, &["921", "751"]));
+    assert!(more.status == 422 && more.text().contains("does not look after Caf 751"), "{}", more.text());
     assert_eq!(guarded.post(marie, "/v1/accounts/import?gone=suspend", &own).status, 403);
     let dry = guarded.post(marie, "/v1/accounts/import?dry_run=true", &own);
     assert!(dry.status == 200 && !dry.text().contains(PARIS), "{}", dry.text());

@@ -251,7 +251,7 @@ on_each_store! {
     }
 }
 
-/// Leaves a gateway's accounts and establishments empty.
+/// Leaves a gateway no account, and one establishment: a file of none is refused where the rest would be gone.
 fn clear(gateway: &Gateway) {
     let names: Vec<String> = gateway.admin().get("/v1/accounts?limit=1000").send().json()["accounts"]
         .as_array()
@@ -262,15 +262,8 @@ fn clear(gateway: &Gateway) {
     for name in names {
         assert_eq!(gateway.cli(&["account", "delete", &name]).0, 0);
     }
-    assert_eq!(
-        gateway
-            .admin()
-            .post("/v1/establishments/import?gone=delete")
-            .body("application/jsonl", b"")
-            .send()
-            .status,
-        200
-    );
+    let left = json!({"caf": "921", "siret": SIRET});
+    assert_eq!(gateway.import("/v1/establishments/import?gone=delete", &[left]).status, 200);
 }
 
 /// So many accounts in JSON Lines.
@@ -303,8 +296,8 @@ fn every_bad_row_of_a_table_is_told_with_its_line() {
     );
     let told = refused("accounts", file.as_bytes());
     let expected = [
-        "2 nom: a name is at most 200 characters, without control characters",
         "4 siret: the SIRET's key is wrong: one of its digits is mistyped",
+        "5 identifiant: the same account as on line 2",
         "6 identifiant: an identifiant is an e-mail address, such as direction@esat.example",
         "6 siret: a SIRET is 14 digits; a spreadsheet shortened this number: give its column the format \"text\" before filling it",
         "6 cafs: a Caf code is three digits, such as 921; did a spreadsheet drop the zeros at its beginning?",
@@ -313,7 +306,7 @@ fn every_bad_row_of_a_table_is_told_with_its_line() {
         "8 password_hash: only argon2id version 19 is taken",
         "8 password_changed_at: an instant such as 2026-09-01T08:00:00Z is expected",
         "8 cafs: there is no Caf 999 in the configuration",
-        "9 identifiant: the same account as on line 5",
+        "9 identifiant: the same account as on line 2",
         "10 : a quote in the middle of a field; the whole field is to be quoted, and its quotes doubled",
         "11 password_changed_at: this instant is still to come",
         "12 : a quote is opened here and never closed",
@@ -352,6 +345,46 @@ fn every_bad_row_of_a_table_is_told_with_its_line() {
     let unknown =
         import(&world.gateway, "accounts", "application/jsonl", b"{\"identifiant\":\"a@b.fr\",\"sirets\":1}");
     assert!(unknown.text().contains("there is no such key, did you mean siret?"), "{}", unknown.text());
+}
+
+#[test]
+fn a_cell_of_several_lines_is_one_name_and_a_longer_one_is_refused() {
+    let world = World::new(Kind::Embedded);
+    let table = |nom: &str| {
+        let file = format!("identifiant;siret;cafs;nom\r\nl@esat.example;{SIRET};921;\"{nom}\"\r\n");
+        import(&world.gateway, "accounts", "text/csv", file.as_bytes())
+    };
+    assert_eq!(table("ESAT Les Tilleuls\r\n \n12 rue des Lilas\n").status, 200);
+    assert_eq!(shown(&world.gateway, "l@esat.example")["nom"], "ESAT Les Tilleuls 12 rue des Lilas");
+    assert_eq!(bad_rows(&table(&"é\n".repeat(101))).len(), 1);
+    let macintosh = format!("identifiant;siret;cafs\rmac@esat.example;{SIRET};921\r");
+    assert_eq!(import(&world.gateway, "accounts", "text/csv", macintosh.as_bytes()).status, 200);
+    assert_eq!(shown(&world.gateway, "mac@esat.example")["cafs"], json!(["921"]));
+}
+
+#[test]
+fn a_file_of_nobody_does_not_make_everybody_gone() {
+    let world = World::new(Kind::Embedded);
+    let folder = world.gateway.folder();
+    let (table, lines) = (folder.join("table.csv"), folder.join("lines.jsonl"));
+    fs::write(&table, "identifiant;siret;cafs\n").unwrap();
+    fs::write(&lines, "\n").unwrap();
+    for file in [&table, &lines] {
+        let path = file.to_str().unwrap();
+        let (code, _, why) = world.gateway.cli(&["account", "import", path, "--suspend-gone"]);
+        assert!(code == 1 && why.contains("no row"), "{why}");
+        assert_eq!(
+            world.gateway.cli(&["account", "import", path]).0,
+            0,
+            "it names nobody, and nobody is gone"
+        );
+    }
+    let (code, _, why) =
+        world.gateway.cli(&["establishment", "import", lines.to_str().unwrap(), "--delete-gone"]);
+    assert!(code == 1 && why.contains("no row"), "{why}");
+    let active = world.gateway.admin().get("/v1/accounts?status=active").send().json();
+    assert_eq!(active["total"].as_u64(), Some(PEOPLE));
+    assert!(world.signed_in(TWO_CAFS).session().is_some());
 }
 
 #[test]

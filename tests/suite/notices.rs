@@ -80,6 +80,42 @@ fn many_failed_tries_are_told_on_the_way_in_and_ones_own_slips_later() {
     }
 }
 
+/// All November: to who has an older password, until it is changed, and again once a change lasts to the end.
+#[test]
+fn in_november_a_password_that_ends_in_the_campaign_is_told_on_the_way_in() {
+    let mut world = World::new(Kind::Embedded);
+    let rows = [
+        ("octobre@esat.example", "2026-10-20T12:00:00+02:00"),
+        ("suivi@esat.example", "2026-11-02T12:00:00+01:00"),
+    ];
+    for (instant, october, followed) in [
+        ("2026-11-01T00:00:00+01:00", "/portail/connexion", "/"),
+        ("2026-11-15T12:00:00+01:00", "/portail/connexion", "/"),
+        ("2026-11-28T23:59:59+01:00", "/portail/connexion", "/"),
+        ("2026-11-29T00:00:00+01:00", "/portail/connexion", "/portail/connexion"),
+        ("2026-11-30T23:59:59+01:00", "/portail/connexion", "/portail/connexion"),
+        ("2026-12-01T00:00:00+01:00", "/", "/"),
+    ] {
+        world.gateway.set_clock(instant);
+        for ((identifiant, changed), expected) in rows.into_iter().zip([october, followed]) {
+            if changed > instant {
+                continue;
+            }
+            let mut row = account(identifiant, SIRET, &["921"]);
+            row["password_changed_at"] = json!(changed);
+            world.gateway.accounts(&[row]);
+            assert_eq!(
+                led(&mut world.gateway.client(), identifiant, ""),
+                expected,
+                "{identifiant} at {instant}"
+            );
+            let state = sign_in(&mut world.gateway.client(), identifiant, PASSWORD).json();
+            assert_eq!(state["etat"], "admis", "it bars nobody's way: {state}");
+            assert_eq!(state["mot_de_passe"]["expire_pendant_la_campagne"], true, "{state}");
+        }
+    }
+}
+
 /// Days of 24 hours, written as a clock in Paris shows them: over both changes of time, and a 29 February.
 #[test]
 fn a_passwords_end_is_told_as_a_clock_in_paris_shows_it() {

@@ -237,6 +237,8 @@ fn what_is_guessed_first_is_refused_with_its_reason() {
         ("une-Caf-2027", "identifiant", "votre identifiant"),
         ("73282932000074-a", "etablissement", "votre SIRET"),
         ("Hauts-de-Seine92", "etablissement", "nom de votre Caf"),
+        ("Tilleuls-2027", "etablissement", "nom de votre ESAT"),
+        ("Motdepasse1", "trop-faible", "beaucoup de personnes"),
     ] {
         let answer = change(&mut client, PASSWORD, candidate);
         assert_eq!(answer.problem(), (422, "mot-de-passe-refuse".to_owned()), "{candidate}");
@@ -250,7 +252,7 @@ fn what_is_guessed_first_is_refused_with_its_reason() {
         assert!(page.status == 422 && page.text().contains(sentence), "{candidate}: {}", page.text());
     }
     let mut current = PASSWORD;
-    for accepted in ["motdepasse1", "Nouveau2026x", "abcdef12", "Tilleuls-2027"] {
+    for accepted in ["Nouveau2026x", "abcdef12", "Tilleuls et girafe 27"] {
         assert_eq!(change(&mut client, current, accepted).etat(), "admis", "{accepted}");
         current = accepted;
     }

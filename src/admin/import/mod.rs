@@ -121,6 +121,15 @@ pub(super) fn refuse(bad: Vec<BadRow>) -> Result<(), Problem> {
     if bad.is_empty() { Ok(()) } else { Err(refusal(bad)) }
 }
 
+/// Refuses a file without a row where its sender means all that it does not name to be gone: that would be everything.
+pub(super) fn refuse_nothing<T>(rows: &[Row<T>], gone: bool) -> Result<(), Problem> {
+    if gone && rows.is_empty() {
+        let detail = "the file has no row: all that is in the store would be gone; nothing was done";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(())
+}
+
 /// Nothing was imported, for these reasons.
 pub(super) fn refusal(mut bad: Vec<BadRow>) -> Problem {
     let more = if bad.len() > MOST_BAD_ROWS { "more than " } else { "" };
@@ -144,12 +153,24 @@ pub(super) fn check_name(fields: &mut Fields, name: &str) {
     }
 }
 
+/// A Caf that the author looks after.
 pub(super) fn check_caf(fields: &mut Fields, key: &'static str, state: &State, caf: CafCode) {
-    if !state.knows(caf) {
-        fields.fault(key, format!("there is no Caf {caf} in the configuration"));
-    } else if !state.author.role.covers(caf) {
-        fields.fault(key, format!("{} does not look after Caf {caf}", state.author.name));
+    if check_known(fields, key, state, caf) && !state.author.role.covers(caf) {
+        fields.fault(key, not_looked_after(state, caf));
     }
+}
+
+/// A Caf of the configuration.
+pub(super) fn check_known(fields: &mut Fields, key: &'static str, state: &State, caf: CafCode) -> bool {
+    let known = state.knows(caf);
+    if !known {
+        fields.fault(key, format!("there is no Caf {caf} in the configuration"));
+    }
+    known
+}
+
+pub(super) fn not_looked_after(state: &State, caf: CafCode) -> String {
+    format!("{} does not look after Caf {caf}", state.author.name)
 }
 
 /// Why a body could not be read to its end.

@@ -49,6 +49,8 @@ pub(super) fn read<T>(
 ) -> Result<Rows<T>, Problem> {
     let Decoded { text, name } = decode(bytes, charset)
         .map_err(|wrong| refusal(vec![Fault::whole(wrong.reason).on(Some(wrong.line))]))?;
+    // Excel's "CSV (Macintosh)" ends its lines with a carriage return alone.
+    let text = if text.contains('\n') { text } else { text.replace('\r', "\n").into() };
     let (text, told, line) = told_delimiter(&text);
     let delimiter = told.unwrap_or_else(|| delimiter(text));
     let mut records = Records::new(text, delimiter, line);
@@ -154,6 +156,11 @@ fn value(kind: Kind, text: &str) -> Value {
     let word = text.trim();
     match kind {
         _ if text.is_empty() => Value::Null,
+        // A cell that was broken by hand in a spreadsheet; a name is one line.
+        Kind::Name if text.contains(['\r', '\n']) => {
+            let lines = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+            Value::from(lines.collect::<Vec<_>>().join(" "))
+        }
         Kind::Name => Value::from(text),
         _ if word.is_empty() => Value::Null,
         // Spreadsheets put narrow and unbreakable spaces between digits.
