@@ -222,8 +222,8 @@ fn the_whole_corpus(admitted: bool) {
     let long = "a".repeat(70_000);
     corpus.refuses(&format!("{GET}A: {long}\r\n\r\n"), (431, "entetes-trop-grands"));
     corpus.refuses(&format!("{GET}{}\r\n", "A: b\r\n".repeat(200)), (431, "entetes-trop-grands"));
-    corpus.refuses(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), (414, "requete-invalide"));
-    corpus.refuses(&long, (414, "requete-invalide"));
+    corpus.refuses(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "requete-invalide"));
+    corpus.refuses(&long, (400, "requete-invalide"));
     corpus.nothing_was_forwarded();
 }
 

@@ -106,11 +106,11 @@ impl Problem {
             .titled("Ce lien ne sert plus")
     }
 
-    /// The target is longer than any that is served.
+    /// The target is longer than any that is served: 400, as all that is wrong with a request's line.
     pub fn target_too_long() -> Self {
         let title = "Cette adresse est trop longue";
         let detail = "L’adresse demandée est plus longue que ce qui peut être lu. Raccourcissez-la.";
-        Self::new("requete-invalide", StatusCode::URI_TOO_LONG, title, detail)
+        Self::new("requete-invalide", StatusCode::BAD_REQUEST, title, detail)
     }
 
     /// A body over `limit` bytes.
