@@ -7,7 +7,8 @@
 //! | create, import, reset, reactivate, unlock, delete | – | accounts it manages | all |
 //! | import that suspends what is gone, export accounts with their hashes, drain a Caf, reload, the clock | – | – | yes |
 //!
-//! What an account has of other Cafs, an import by a gestionnaire neither gives nor takes.
+//! What an account has of other Cafs, an import by a gestionnaire neither gives nor takes, nor the SIRET that they let
+//! it in by.
 //!
 //! A Caf may close an account at any time, whoever manages it; what opens one again, or gives its password to
 //! the one who asks, is for the Caf that manages it (`home_caf`), or for one that all its Cafs belong to. An
@@ -20,7 +21,7 @@ use http::StatusCode;
 use super::import::{self, Fault};
 use super::{Command, Problem, SessionQuery, State, session};
 use crate::account::{Account, AccountRow, UpdateError};
-use crate::domain::{CafCode, Identifiant, Role};
+use crate::domain::{CafCode, Identifiant, Role, Siret};
 use crate::session::Sitting;
 
 /// What a command asks of its author.
@@ -141,8 +142,8 @@ impl Reach for Role {
 pub(super) struct Others {
     /// Accounts that are not theirs to manage.
     accounts: HashSet<Identifiant>,
-    /// Cafs of others that the accounts have which they manage.
-    cafs: HashMap<Identifiant, Vec<CafCode>>,
+    /// Cafs of others that the accounts have which they manage, and the SIRET that these know the account's ESAT by.
+    cafs: HashMap<Identifiant, (Siret, Vec<CafCode>)>,
 }
 
 impl Others {
@@ -155,7 +156,7 @@ impl Others {
         for account in state.registry.accounts.list().await? {
             if role.manages(&account) {
                 let cafs = account.cafs.into_iter().filter(|caf| !role.covers(*caf)).collect();
-                others.cafs.insert(account.identifiant, cafs);
+                others.cafs.insert(account.identifiant, (account.siret, cafs));
             } else {
                 others.accounts.insert(account.identifiant);
             }
@@ -169,17 +170,25 @@ impl Others {
     }
 
     /// Holds a row to what its author may do: it gives nobody a Caf of others. What the account has of those it
-    /// keeps, named or not: a Caf's own list says nothing of them.
+    /// keeps, named or not: a Caf's own list says nothing of them. They let it in by its SIRET, which therefore
+    /// stays too: with another it would act there for another ESAT.
     pub(super) fn confine(&self, state: &State, row: &mut AccountRow) -> impl Iterator<Item = Fault> + use<> {
         let fault = |field: &str, reason| Fault { field: Some(field.to_owned()), reason };
         let foreign = (!self.lets(&row.identifiant))
             .then(|| fault("identifiant", "another Caf manages this account, or shares it".to_owned()));
-        let kept = self.cafs.get(&row.identifiant).map_or(&[][..], Vec::as_slice);
+        let known = self.cafs.get(&row.identifiant);
+        let kept = known.map_or(&[][..], |(_, cafs)| cafs.as_slice());
+        let moved =
+            known.filter(|(siret, cafs)| !cafs.is_empty() && *siret != row.siret).map(|(siret, _)| {
+                let reason =
+                    format!("other Cafs know this account's ESAT by {siret}: an operator may change it");
+                fault("siret", reason)
+            });
         let asked = row.cafs.iter().filter(|caf| !state.author.role.covers(**caf) && !kept.contains(caf));
         let given: Vec<Fault> =
             asked.map(|caf| fault("cafs", import::not_looked_after(state, *caf))).collect();
         row.cafs.extend(kept);
-        foreign.into_iter().chain(given)
+        foreign.into_iter().chain(given).chain(moved)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::client::{Client, Response};
-use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account};
+use crate::harness::world::{Kind, ONE_CAF, OTHER_SIRET, SIRET, TWO_CAFS, World, account};
 use crate::harness::{eventually, free_port};
 
 /// A gateway whose admin API demands tokens, and one token of each role.
@@ -237,6 +237,10 @@ fn a_gestionnaires_import_and_export_stay_at_its_cafs() {
         let account = cafs(TWO_CAFS);
         assert_eq!((&account["cafs"], &account["nom"]), (&granted, &json!("ESAT renommé")), "{named:?}");
     }
+    // The others let it in by its SIRET: with another it would act there for another ESAT.
+    let moved = guarded.post(marie, "/v1/accounts/import", &account(TWO_CAFS, OTHER_SIRET, &["921"]));
+    assert!(moved.status == 422 && moved.text().contains("other Cafs know"), "{}", moved.text());
+    assert_eq!(cafs(TWO_CAFS)["siret"], SIRET);
     let more = guarded.post(marie, "/v1/accounts/import", &account(ONE_CAF, SIRET, &["921", "751"]));
     assert!(more.status == 422 && more.text().contains("does not look after Caf 751"), "{}", more.text());
     assert_eq!(guarded.post(marie, "/v1/accounts/import?gone=suspend", &own).status, 403);
