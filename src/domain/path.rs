@@ -54,6 +54,10 @@ impl NormalPath {
             let segment = read_segment(part)?;
             literal.push(segment.clone());
             match segment.as_str() {
+                // Where ends do not count nothing is left of it, and the segments around it meet.
+                blank if !blank.is_empty() && without_end(blank).is_empty() => {
+                    return Err(InvalidPath::Ambiguous);
+                }
                 "." | ".." if part.contains(';') => return Err(InvalidPath::DotSegment),
                 "." if last => segments.push(String::new()),
                 "." => {}
@@ -68,7 +72,8 @@ impl NormalPath {
             }
         }
         let path = format!("/{}", segments.join("/"));
-        let others = [literal, segments.iter().map(|segment| without_end(segment).to_owned()).collect()];
+        let trimmed = |segments: &[String]| segments.iter().map(|one| without_end(one).to_owned()).collect();
+        let others: [Vec<String>; 3] = [trimmed(&literal), trimmed(&segments), literal];
         let others = others.iter().map(|segments| format!("/{}", segments.join("/")));
         Ok(Self { others: others.filter(|other| *other != path).collect(), path })
     }
@@ -97,8 +102,11 @@ fn after<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     (start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))).then_some(rest)
 }
 
-/// A segment as it is read where dots and blanks at its end do not count.
+/// A segment as it is read where dots and blanks at its end do not count; a dot segment is what it is.
 fn without_end(mut segment: &str) -> &str {
+    if matches!(segment, "." | "..") {
+        return segment;
+    }
     while let Some(shorter) = segment.strip_suffix('.').or_else(|| segment.strip_suffix("%20")) {
         segment = shorter;
     }
@@ -271,8 +279,12 @@ mod tests {
             "/t/certificat-emploi..",
             "/t/certificat-emploi.%20.",
             "/t/x/../certificat-emploi.",
+            "/t/certificat-emploi./../x",
         ] {
             assert!(under(other_reader), "{other_reader}");
+        }
+        for nothing in ["/.../t", "/%20/t", "/t/%20", "/x/..%20/t", "/t/.%20./x"] {
+            assert_eq!(NormalPath::parse(nothing), Err(InvalidPath::Ambiguous), "{nothing}");
         }
         assert!(!under("/t/certificat-emploi.html") && !under("/t/.certificat-emploi"));
         assert!(!under("/t/certificat-emplois"));
