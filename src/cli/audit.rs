@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::output::{Table, count, date};
 use crate::domain::CafCode;
-use crate::telemetry::audit::{Broken, Verified, of_caf, verify};
+use crate::telemetry::audit::{Broken, Verified, lines, of_caf, verify};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -142,7 +142,7 @@ fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
 fn export(files: &[PathBuf], caf: CafCode, as_they_stand: bool, out: &mut dyn Write) -> Result<(), Early> {
     let mut table = Table::new(["TIME", "WHAT", "OUTCOME", "REASON", "WHO", "FROM", "BY", "REQUEST"]);
     for path in files {
-        for (number, line) in (1..).zip(open(path)?.lines()) {
+        for (number, line) in (1..).zip(lines(open(path)?)) {
             let line = line.map_err(|why| unreadable(path, &why))?;
             let altered = |why| (format!("{}: line {number}: {why}", path.display()), ExitCode::FAILURE);
             match of_caf(&line, caf.as_str()).map_err(altered)? {

@@ -196,6 +196,12 @@ fn what_rotates_while_it_runs_breaks_nothing() {
     let [moved, copied] = [moved, copied].map(|path| path.with_added_extension("z"));
     let (code, told) = verify(&[&moved, &copied, &audited.path]);
     assert!(code == 0 && told.contains("The chain is whole."), "{told}");
+    // However small it is, what was packed has no line that is held in memory.
+    let packed = audited.path.with_extension("gz");
+    let bomb = format!("head -c 64M /dev/zero | tr '\\0' a | gzip -1 > {packed:?}");
+    assert!(Command::new("sh").args(["-c", &bomb]).status().unwrap().success());
+    let (code, told) = verify(&[&packed]);
+    assert!(code == 1 && told.contains("line 1: too long"), "{told}");
     let (code, told) = verify(&[&copied, &audited.path, &moved]);
     assert!(code == 2 && told.contains("give the oldest first"), "{told}");
     let (code, told) = verify(&[&audited.path]);

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::domain::{CafCode, Clock, Timestamp};
 
 pub use file::OpenError;
-pub use verify::{Broken, Verified, of_caf, verify};
+pub use verify::{Broken, Verified, lines, of_caf, verify};
 
 use file::Writer;
 use scribe::{Message, Scribe, State};

@@ -1,6 +1,6 @@
 //! Whether what was written is still what stands there.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, ErrorKind, Read as _};
 
 use super::chain::{Hash, Link, Read, Unreadable, origin};
 
@@ -34,7 +34,7 @@ pub enum Broken {
         why: Unreadable,
     },
     /// Lines are missing before this one.
-    #[error("line {line}: {} missing before it", lines(*from, *to))]
+    #[error("line {line}: {} missing before it", missing(*from, *to))]
     Missing {
         /// Its number in the file, from 1.
         line: u64,
@@ -64,7 +64,7 @@ pub enum Broken {
 pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Verified>, Broken> {
     let mut last = before.map(|before| Link { seq: before.last, hash: before.hash.clone() });
     let mut verified: Option<Verified> = None;
-    for (line, read) in (1..).zip(text.lines()) {
+    for (line, read) in (1..).zip(lines(text)) {
         let text = read.map_err(|why| Broken::File { line, why })?;
         let read = Read::parse(&text).map_err(|why| Broken::Line { line, why })?;
         let begins_anew = verified.is_none() && read.link.seq == 1 && read.prev == origin();
@@ -87,7 +87,30 @@ pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Ve
     Ok(verified)
 }
 
-fn lines(from: u64, to: u64) -> String {
+/// Longest line that is read, in bytes; none that is written comes near it.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The lines of a text. What is longer than any line of an audit log is none, and not held in memory, however small
+/// the file is that it was packed in.
+pub fn lines(mut text: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
+    let wrong = |why: &str| io::Error::new(ErrorKind::InvalidData, why);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match text.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+            Err(error) => return Some(Err(error)),
+            Ok(0) => return None,
+            Ok(_) => {}
+        }
+        if line.pop_if(|end| *end == b'\n').is_some() {
+            line.pop_if(|end| *end == b'\r');
+        } else if line.len() as u64 == LONGEST {
+            return Some(Err(wrong("too long for a line of an audit log")));
+        }
+        Some(String::from_utf8(line).map_err(|_| wrong("not UTF-8 text")))
+    })
+}
+
+fn missing(from: u64, to: u64) -> String {
     if from == to { format!("line {from} is") } else { format!("lines {from} to {to} are") }
 }
 
