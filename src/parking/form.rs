@@ -83,7 +83,7 @@ impl Form {
 pub async fn fields(content_type: &str, body: &Bytes) -> Option<Vec<Field>> {
     let fields = match boundary(content_type) {
         Some(boundary) => parts(&boundary, body.clone()).await?,
-        None if is(content_type, URLENCODED) => pairs(body).map(pair_field).collect(),
+        None if is(content_type, URLENCODED) => pairs(body).take(MOST_FIELDS + 1).map(pair_field).collect(),
         None => return None,
     };
     (fields.len() <= MOST_FIELDS).then_some(fields)
@@ -177,6 +177,9 @@ async fn parts(boundary: &str, body: Bytes) -> Option<Vec<Field>> {
     let mut parts = multipart(boundary, body);
     let mut fields = Vec::new();
     while let Some(part) = parts.next_field().await.ok()? {
+        if fields.len() == MOST_FIELDS {
+            return None;
+        }
         let (name, file) = (named(&part, b"name")?, named(&part, b"filename"));
         let content = part.bytes().await.ok()?;
         let value = match file {
