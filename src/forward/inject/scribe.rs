@@ -116,10 +116,12 @@ fn has_own_policy(bytes: &[u8]) -> bool {
     while let Some(place) = find(rest, EQUIV) {
         let (before, after) = rest.split_at(place + EQUIV.len());
         let value = &after[..after.len().min(POLICY.len() + 16)];
-        let is_policy = find(value, POLICY).is_some_and(|at| {
+        let is_policy = find(value, POLICY).map_or_else(
+            // With a character reference in it, it may say anything.
+            || value.split(|byte| *byte == b'>').next().is_some_and(|value| value.contains(&b'&')),
             // Its report-only sister is no policy in a `meta`.
-            value.get(at + POLICY.len()) != Some(&b'-')
-        });
+            |at| value.get(at + POLICY.len()) != Some(&b'-'),
+        );
         if is_policy && !content(before, after).is_some_and(policy::lets_state_be_read) {
             return true;
         }
@@ -128,12 +130,15 @@ fn has_own_policy(bytes: &[u8]) -> bool {
     false
 }
 
-/// The `content` of a tag that begins in `before` and ends in `after`, where it can be read as it stands.
+/// The `content` of a tag that begins in `before` and ends in `after`, where it can be read as it stands and no other
+/// attribute's name or value could be taken for it.
 fn content<'a>(before: &'a [u8], after: &'a [u8]) -> Option<&'a str> {
     let start = before.iter().rposition(|byte| *byte == b'<')?;
     let end = after.iter().position(|byte| *byte == b'>')?;
     [&before[start..], &after[..end]].into_iter().find_map(|part| {
-        let value = part[find(part, b"content=")? + 8..].strip_prefix(b"\"")?;
+        let place = find(part, b"content=")?;
+        let is_alone = place.checked_sub(1).is_some_and(|before| part[before].is_ascii_whitespace());
+        let value = part.get(place + 8..).filter(|_| is_alone)?.strip_prefix(b"\"")?;
         let text = std::str::from_utf8(&value[..value.iter().position(|byte| *byte == b'"')?]).ok()?;
         (!text.contains('&')).then_some(text)
     })

@@ -64,6 +64,8 @@ fn what_cannot_be_done_is_left_alone() {
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">",
         "<meta content=\"connect-src 'none'\" http-equiv=Content-Security-Policy>",
         "<meta http-equiv=content-security-policy content='default-src &#39;self&#39;'>",
+        "<meta data-content=\"connect-src 'self'\" http-equiv=content-security-policy content=\"default-src 'none'\">",
+        "<meta http-equiv=\"content&#45;security-policy\" content=\"default-src 'none'\">",
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self'; connect-src https://x",
     ] {
         let own = format!("<head>{policy}");
