@@ -46,7 +46,7 @@ pub use letters::Letters;
 pub use pages::{Complaint, Page};
 pub use parked::FIELD as PARKED_FIELD;
 pub use refusal::{CafContact, Cause, Refusal};
-pub use rendering::{Rendering, is_navigation};
+pub use rendering::{Rendering, accepts_html, is_navigation, is_script};
 
 use crate::config::{self, Config, Pages};
 use crate::domain::{Calendar, Clock, LocalPath, NormalPath, Token};
