@@ -116,7 +116,7 @@ on_each_store! {
         let name = |client: &mut Client| client.get("/portail/sessions").program().send().json()["sessions"][0]["session"].as_str().unwrap().to_owned();
         let (own, firefox, strange) = (name(&mut here), name(&mut there), name(&mut stranger));
         let home = here.get("/portail/connexion").page().send().text();
-        for words in ["ouvert ailleurs", "Firefox, Windows, depuis le 15 décembre 2026 à 12 h 00, adresse 127.0.0.1", "autres"] {
+        for words in ["ouvert ailleurs", "Firefox, Windows, depuis le 15 décembre 2026 à 12\u{a0}h\u{a0}00, adresse 127.0.0.1", "autres"] {
             assert!(home.contains(words), "{words}: {home}");
         }
         let state = here.get("/portail/session").page().send().text();
