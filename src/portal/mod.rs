@@ -1,7 +1,8 @@
 //! The public endpoints under the portal's prefix: one action a file, HTML and JSON from the same outcome.
 //!
 //! A request comes in as an [`Action`] and a [`Visit`]; the action's file says what becomes of it (an
-//! `Outcome`), `reply` alone turns that into a page, a redirection or JSON. What goes wrong is a [`Refusal`],
+//! `Outcome`), `reply` alone turns that into a page, a redirection or JSON. What is only looked at (GET, HEAD) is
+//! `look`'s; where one goes next is `way`'s. What goes wrong is a [`Refusal`],
 //! which only `gate::problem` turns into a response; it takes along the form to be shown again.
 
 mod action;

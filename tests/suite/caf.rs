@@ -135,7 +135,16 @@ fn both_sides_are_compared_padded_and_upper_cased() {
     world.gateway.establishments(&[
         json!({"caf": "921", "identifiant_communication": "00000ab12cd", "nom": "ESAT du Lac"}),
     ]);
-    for typed in ["12345678", "00012345678", "012345678", " 12345678 ", "AB12CD", "ab12cd", "00000Ab12cD", "00 01 23 45 678"] {
+    for typed in [
+        "12345678",
+        "00012345678",
+        "012345678",
+        " 12345678 ",
+        "AB12CD",
+        "ab12cd",
+        "00000Ab12cD",
+        "00 01 23 45 678",
+    ] {
         let mut client = at_the_door(&world, "921");
         assert_eq!(identify(&mut client, typed).etat(), "admis", "{typed:?}");
     }
