@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::matching::patterns::MatchPattern;
 
 use super::{Account, Breached, common};
-use crate::domain::{CafCode, PasswordRule, Weakness};
+use crate::domain::{CafCode, PasswordRule, Weakness, unaccented};
 
 /// What makes a password too easy to guess.
 #[derive(Debug, Default)]
@@ -142,16 +142,7 @@ fn is_little(rest: &str) -> bool {
 
 /// Lower case, without accents, letters and digits alone.
 fn fold(text: &str) -> String {
-    let plain = |c: char| match c {
-        'à' | 'â' | 'ä' => 'a',
-        'ç' => 'c',
-        'é' | 'è' | 'ê' | 'ë' => 'e',
-        'î' | 'ï' => 'i',
-        'ô' | 'ö' => 'o',
-        'ù' | 'û' | 'ü' => 'u',
-        other => other,
-    };
-    text.chars().flat_map(char::to_lowercase).map(plain).filter(|c| c.is_alphanumeric()).collect()
+    text.chars().flat_map(char::to_lowercase).map(unaccented).filter(|c| c.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::import::Teller;
 use super::{
-    Drain, ExportFormat, IMPORT_TIMEOUT, Import, Problem, Sort, State, TIMEOUT, Until, account,
+    Drain, ExportFormat, IMPORT_TIMEOUT, Import, Moment, Problem, Sort, State, TIMEOUT, account,
     account_import, caf, clock, establishment, explain, export, reload, session,
 };
 use crate::account::{NewAccount, Status};
@@ -85,7 +85,7 @@ pub struct AccountQuery {
     pub status: Option<Status>,
     /// Those whose password stops opening anything before then.
     #[serde(default)]
-    pub expiring_before: Option<Until>,
+    pub expiring_before: Option<Moment>,
     /// Those whose owner never signed in.
     #[serde(default)]
     pub never_signed_in: bool,
@@ -170,7 +170,7 @@ pub struct ExplainQuery {
     pub path: String,
     /// When; now where it is not told.
     #[serde(default)]
-    pub at: Option<Timestamp>,
+    pub at: Option<Moment>,
     /// From which address, to look at the lock of that place too.
     #[serde(default)]
     pub from: Option<IpAddr>,

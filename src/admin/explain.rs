@@ -16,7 +16,7 @@ pub(super) async fn show(state: &State, query: ExplainQuery) -> Result<Response,
     }
     let ExplainQuery { account, caf, path, at, from } = query;
     let from = from.map(|address| crate::limits::ClientKey::from(address).to_string());
-    let question = Question { account, caf, path, at, from };
+    let question = Question { account, caf, path, at: at.map(|at| at.0), from };
     match state.explainer.explain(&question).await? {
         Some(explanation) => Ok(answer::ok(explanation)),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no account {}", question.account))),

@@ -67,9 +67,9 @@ impl fmt::Display for Sort {
 
 /// An instant, told as one, as clocks in Paris show it, or as a day of Paris, which begins at its midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Until(pub Timestamp);
+pub struct Moment(pub Timestamp);
 
-impl FromStr for Until {
+impl FromStr for Moment {
     type Err = Unlike;
 
     fn from_str(text: &str) -> Result<Self, Unlike> {
@@ -90,7 +90,7 @@ impl FromStr for Until {
     }
 }
 
-impl fmt::Display for Until {
+impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -113,7 +113,7 @@ macro_rules! as_text {
     )+};
 }
 
-as_text!(Sort, Until);
+as_text!(Sort, Moment);
 
 impl Sort {
     /// Where an account stands.
@@ -238,7 +238,7 @@ mod tests {
         for text in ["", "-", "--siret", "nom", "SIRET", "expires "] {
             assert!(text.parse::<Sort>().is_err(), "{text}");
         }
-        let until = |text: &str| text.parse::<Until>().map(|until| until.0.to_string());
+        let until = |text: &str| text.parse::<Moment>().map(|until| until.0.to_string());
         assert_eq!(until("2027-01-20").as_deref(), Ok("2027-01-19T23:00:00Z"));
         assert_eq!(until("2027-07-20").as_deref(), Ok("2027-07-19T22:00:00Z"));
         assert_eq!(until("2027-01-20T12:00:00+01:00").as_deref(), Ok("2027-01-20T11:00:00Z"));

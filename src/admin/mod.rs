@@ -56,7 +56,7 @@ pub use command::{AccountQuery, Command, EstablishmentQuery, ExplainQuery, Sessi
 pub use export::ExportFormat;
 pub use import::{Charset, Format, Import, Stage, Step};
 pub use listen::Listener;
-pub use listing::{LARGEST_LIMIT, Sort, Until};
+pub use listing::{LARGEST_LIMIT, Moment, Sort};
 pub use problem::{BadRow, Problem};
 pub use reload::{Outcome, Part, Reload, Reloaded, Unreadable};
 pub use route::router;

@@ -127,7 +127,13 @@ fn parameter(name: &str, place: &str, required: bool) -> Value {
         "dry_run" | "progress" | "never_signed_in" => "boolean",
         _ => "string",
     };
-    json!({ "name": name, "in": place, "required": required, "schema": { "type": kind } })
+    let mut told = json!({ "name": name, "in": place, "required": required, "schema": { "type": kind } });
+    if ["at", "expiring_before"].contains(&name) {
+        told["description"] = json!(
+            "A day of Paris (2027-01-20), a time of Paris (2027-01-20T12:00) or an instant (2027-01-20T12:00:00+01:00)."
+        );
+    }
+    told
 }
 
 fn reference(schema: &str) -> Value {

@@ -10,7 +10,7 @@ use super::export::ExportFile;
 use super::import::ImportFile;
 use super::import_view;
 use crate::account::{NewAccount, Status};
-use crate::admin::{AccountQuery, Command, LARGEST_LIMIT, Sort, Until};
+use crate::admin::{AccountQuery, Command, LARGEST_LIMIT, Moment, Sort};
 use crate::domain::{CafCode, Identifiant, Siret};
 
 #[derive(Debug, clap::Args)]
@@ -85,9 +85,9 @@ struct ListArgs {
     /// Those of this status
     #[arg(long)]
     status: Option<StatusName>,
-    /// Those whose password expires before this day of Paris (2027-01-20) or this instant
-    #[arg(long, value_name = "DAY")]
-    expiring_before: Option<Until>,
+    /// Those whose password expires before this day of Paris (2027-01-20), this time of Paris (2027-01-20T12:00) or this instant
+    #[arg(long, value_name = "MOMENT")]
+    expiring_before: Option<Moment>,
     /// Those whose owner never signed in
     #[arg(long)]
     never_signed_in: bool,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::ask::Gateway;
 use super::output::{date, printable};
-use crate::admin::{Command, ExplainQuery, Until};
+use crate::admin::{Command, ExplainQuery, Moment};
 use crate::domain::{CafCode, Identifiant};
 use crate::entry::{Explanation, Outcome, Topic};
 
@@ -23,7 +23,7 @@ pub(super) struct Args {
     path: String,
     /// When: 2027-02-28T23:59 on a clock in Paris, or an instant with its offset; now, where it is not told
     #[arg(long, value_name = "INSTANT")]
-    at: Option<Until>,
+    at: Option<Moment>,
     /// From which address: whether that place is locked is looked at too
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
@@ -33,7 +33,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { account, caf, path, at, from, gateway } = args;
-    let at = at.map(|at| at.0);
     gateway.ask(Command::Explain(ExplainQuery { account, caf, path, at, from }), show)
 }
 

@@ -107,11 +107,6 @@ impl Calendar {
         Self { volets, paris }
     }
 
-    /// Paris' zone.
-    pub fn zone(&self) -> TimeZone {
-        self.paris.clone()
-    }
-
     /// The day in Paris at `now`.
     pub fn day(&self, now: Timestamp) -> Date {
         now.to_zoned(self.paris.clone()).date()

@@ -254,7 +254,7 @@ impl Explainer {
     }
 
     fn paris(&self, at: Timestamp) -> String {
-        let shown = at.to_zoned(self.calendar.zone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let shown = self.calendar.in_paris(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
         format!("{shown} in Paris")
     }
 }

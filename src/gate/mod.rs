@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -294,9 +294,5 @@ impl Tongue {
 
 /// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
 fn read_tongue(headers: &HeaderMap) -> Rendering {
-    let names_html = headers
-        .get_all(ACCEPT)
-        .iter()
-        .any(|accept| accept.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")));
-    if names_html { Rendering::of(&Method::GET, headers) } else { Rendering::Json }
+    Rendering::named(headers).unwrap_or(Rendering::Json)
 }

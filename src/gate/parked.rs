@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
@@ -13,7 +13,7 @@ use crate::domain::Token;
 use crate::entry::AdmittedRequest;
 use crate::forward;
 use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Taken};
-use crate::portal::PARKED_FIELD;
+use crate::portal::{PARKED_FIELD, accepts_html, is_script};
 use crate::session::{Ready, Shown, Stage};
 
 /// What is read of a form that is too long to be kept, in bytes.
@@ -28,18 +28,9 @@ const WORD_LENGTH: usize = PARKED_FIELD.len() + 1 + 43;
 /// Whether it is a person's form, as a browser sends it: what a program sends, it can send again.
 pub(super) fn is_form<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
-    let is_page = match headers.get("sec-fetch-mode") {
-        Some(mode) => mode == "navigate",
-        None => {
-            headers.get_all(ACCEPT).iter().any(|accept| names_html(accept.as_bytes()))
-                && headers.get("x-requested-with").is_none_or(|asker| asker != "XMLHttpRequest")
-        }
-    };
+    let is_told = headers.contains_key("sec-fetch-mode");
+    let is_page = !is_script(headers) && (is_told || accepts_html(headers));
     request.method() == Method::POST && is_page && content_type(headers).is_some_and(Form::is_one)
-}
-
-fn names_html(accept: &[u8]) -> bool {
-    accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {

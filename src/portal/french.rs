@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use jiff::civil::Date;
 
-use crate::domain::{PasswordRule, Weakness};
+use crate::domain::{PasswordRule, Weakness, unaccented};
 
 const MONTHS: [&str; 12] = [
     "janvier",
@@ -76,15 +76,8 @@ pub fn order(name: &str) -> String {
 
 fn plain(letter: char) -> char {
     match letter {
-        'à' | 'â' | 'ä' => 'a',
-        'ç' => 'c',
-        'é' | 'è' | 'ê' | 'ë' => 'e',
-        'î' | 'ï' => 'i',
-        'ô' | 'ö' => 'o',
-        'ù' | 'û' | 'ü' => 'u',
-        'ÿ' => 'y',
         '’' | '-' | '\'' => ' ',
-        other => other,
+        other => unaccented(other),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What pages tell one who is signed in, beside their own matter: a password that falls due soon, or in the
 //! middle of the campaign (rules 2 and 5). A notice bars nobody's way.
 
-use super::{Portal, french, keeping};
+use super::{Portal, french};
 use crate::account::Before;
 use crate::domain::{Campaign, LocalPath, Timestamp};
 use crate::session::{Session, Stage};
@@ -49,14 +49,6 @@ impl Portal {
         campaign
             .filter(|campaign| self.calendar.is_near(campaign, now))
             .is_some_and(|campaign| self.calendar.is_from_before(&campaign, changed_at) || covers(&campaign))
-    }
-
-    fn home(&self, retour: Option<&LocalPath>) -> Option<LocalPath> {
-        let home = &self.places.anonymous;
-        LocalPath::parse(&match retour {
-            Some(retour) => keeping(home, retour),
-            None => home.clone(),
-        })
     }
 
     /// That others tried the password.

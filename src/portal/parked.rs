@@ -105,7 +105,7 @@ fn page(portal: &Portal, session: &Session, waiting: Option<Waiting>) -> Page {
     let holder = session.stage().holder();
     let form = waiting.map(|(word, parked, fields)| ParkedForm {
         caf: caf(portal, session),
-        posted_at: french::moment(&parked.label.posted_at.to_zoned(portal.calendar.zone())),
+        posted_at: french::moment(&portal.calendar.in_paris(parked.label.posted_at)),
         left: french::wait(portal.parking.left(&parked)),
         fields: fields.into_iter().map(shown).collect(),
         lacks_password: parked.label.lacks_password,

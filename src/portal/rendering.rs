@@ -13,24 +13,43 @@ pub enum Rendering {
 }
 
 impl Rendering {
-    /// JSON to whoever sends JSON, or accepts it and does not name HTML before it; also to a program that names
-    /// neither: a script on a page (Fetch Metadata), or one who posts no form. A browser's form never does so, and a
-    /// program is not redirected.
+    /// What the headers say, else what the method does: whoever names neither HTML nor JSON is a program where a
+    /// script on a page asks, or one who posts no form. A browser's form never does so, and a program is not
+    /// redirected.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let sent = headers.get(CONTENT_TYPE).map(|value| essence(value.as_bytes()));
-        let named = accepted(headers).find(|media| is_html(media) || is_json(media));
-        let is_program = match (sent, named) {
-            (Some(sent), _) if is_json(sent) => true,
-            (_, Some(named)) => is_json(named),
-            (sent, None) => is_script(headers) || *method == Method::POST && !sent.is_some_and(is_form),
-        };
-        if is_program { Self::Json } else { Self::Page }
+        let posts_no_form = || *method == Method::POST && !sent(headers).is_some_and(is_form);
+        Self::named(headers)
+            .unwrap_or_else(|| if is_script(headers) || posts_no_form() { Self::Json } else { Self::Page })
+    }
+
+    /// What the headers say: JSON to whoever sends JSON, or accepts it and does not name HTML before it; HTML to
+    /// whoever names that first.
+    pub fn named(headers: &HeaderMap) -> Option<Self> {
+        if sent(headers).is_some_and(is_json) {
+            return Some(Self::Json);
+        }
+        let named = accepted(headers).find(|media| is_html(media) || is_json(media))?;
+        Some(if is_json(named) { Self::Json } else { Self::Page })
     }
 }
 
-/// Whether a browser goes to a page: a GET or HEAD that accepts `text/html` by name.
+/// Whether a browser goes to a page: a GET or HEAD that accepts `text/html` by name, and is no script's.
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    (method == Method::GET || method == Method::HEAD) && accepted(headers).any(is_html)
+    (method == Method::GET || method == Method::HEAD) && accepts_html(headers) && !is_script(headers)
+}
+
+/// Whether a page's script asks, rather than a person's link or form: Fetch Metadata says so, and before it, or
+/// over plain HTTP, the libraries of its time did.
+pub fn is_script(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-mode") {
+        Some(mode) => mode != "navigate",
+        None => headers.get("x-requested-with").is_some_and(|asker| asker == "XMLHttpRequest"),
+    }
+}
+
+/// Whether `text/html` is accepted by name.
+pub fn accepts_html(headers: &HeaderMap) -> bool {
+    accepted(headers).any(is_html)
 }
 
 /// Whether a media type is `application/json`, or another with JSON's syntax (RFC 6839 section 3.1).
@@ -44,15 +63,14 @@ pub(super) fn essence(value: &[u8]) -> &[u8] {
     value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
+fn sent(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(CONTENT_TYPE).map(|value| essence(value.as_bytes()))
+}
+
 fn is_form(media: &[u8]) -> bool {
     [b"application/x-www-form-urlencoded".as_slice(), b"multipart/form-data"]
         .iter()
         .any(|form| media.eq_ignore_ascii_case(form))
-}
-
-/// Whether a page's script asks, rather than a person's link or form.
-fn is_script(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-mode").is_some_and(|mode| mode != "navigate")
 }
 
 fn is_html(media: &[u8]) -> bool {
@@ -147,5 +165,25 @@ mod tests {
         {
             assert!(!is_navigation(&Method::GET, &headers(accept, None)), "{accept:?}");
         }
+    }
+
+    #[test]
+    fn a_script_goes_nowhere_whatever_it_accepts() {
+        for (name, value, expected) in [
+            ("sec-fetch-mode", "cors", true),
+            ("sec-fetch-mode", "same-origin", true),
+            ("sec-fetch-mode", "navigate", false),
+            ("x-requested-with", "XMLHttpRequest", true),
+            ("x-requested-with", "com.example.app", false),
+        ] {
+            let mut html = headers(Some("text/html"), None);
+            html.insert(name, HeaderValue::from_static(value));
+            assert_eq!(is_script(&html), expected, "{name}: {value}");
+            assert_eq!(is_navigation(&Method::GET, &html), !expected, "{name}: {value}");
+        }
+        let mut both = headers(Some("text/html"), None);
+        both.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
+        both.insert("x-requested-with", HeaderValue::from_static("XMLHttpRequest"));
+        assert!(!is_script(&both), "Fetch Metadata, which scripts cannot set, is believed first");
     }
 }

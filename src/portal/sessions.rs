@@ -81,7 +81,7 @@ fn page<'a>(portal: &Portal, own: &Session, all: impl Iterator<Item = &'a Sessio
 }
 
 fn row(portal: &Portal, own: &Session, session: &Session) -> SessionRow {
-    let moment = |at: Timestamp| french::moment(&at.to_zoned(portal.calendar.zone()));
+    let moment = |at: Timestamp| french::moment(&portal.calendar.in_paris(at));
     SessionRow {
         name: session.sitting().to_string(),
         current: session.sitting() == own.sitting(),

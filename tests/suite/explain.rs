@@ -169,4 +169,11 @@ fn it_reads_well_and_refuses_what_it_cannot_explain() {
         assert_eq!(code, 2, "{err}");
         assert!(err.contains("2027-01-20T12:00"), "{err}");
     }
+    let mut admin = world.gateway.admin();
+    let mut told_at = |at: &str| {
+        admin.get(&format!("/v1/explain?account={ONE_CAF}&caf=921&path=/&at={at}")).program().send()
+    };
+    assert_eq!(told_at("2027-02-28T23:59").json()["at"], "2027-02-28T22:59:00Z");
+    assert_eq!(told_at("2027-02-28T23:59:00+01:00").json()["at"], "2027-02-28T22:59:00Z");
+    assert_eq!(told_at("demain").status, 400);
 }

@@ -119,6 +119,8 @@ on_each_store! {
         for words in ["ouvert ailleurs", "Firefox, Windows, depuis le 15 décembre 2026 à 12\u{a0}h\u{a0}00, adresse 127.0.0.1", "autres"] {
             assert!(home.contains(words), "{words}: {home}");
         }
+        let state = here.get("/portail/session").page().send().text();
+        assert!(state.contains("ouvert ailleurs"), "the same home page: {state}");
         assert!(!stranger.get("/portail/connexion").page().send().text().contains("ouvert ailleurs"));
         let page = here.get("/portail/sessions").page().send().text();
         for words in ["Firefox, Windows", "127.0.0.1", "15 décembre 2026 à 12\u{a0}h\u{a0}00", "(cette session)", &firefox] {

@@ -79,6 +79,20 @@ on_each_store! {
 }
 
 #[test]
+fn a_script_is_told_the_problem_even_where_it_accepts_html() {
+    let world = World::new(crate::harness::world::Kind::Embedded);
+    for (state, _, (status, _)) in STATES {
+        for (name, value) in [("Sec-Fetch-Mode", "cors"), ("X-Requested-With", "XMLHttpRequest")] {
+            let told = someone(&world, state).get("/teleprocedure").page().header(name, value).send();
+            assert_eq!((told.status, told.header("location")), (status, None), "{state}: {name}");
+        }
+        let link = someone(&world, state).get("/a").page().header("Sec-Fetch-Mode", "navigate").send();
+        assert_eq!(link.status, 303, "{state}: a link");
+    }
+    assert_eq!((world.caf921.count(), world.caf751.count()), (0, 0));
+}
+
+#[test]
 fn a_program_that_names_no_media_type_is_not_redirected() {
     let world = World::new(crate::harness::world::Kind::Embedded);
     for state in ["mot_de_passe_a_changer", "caf_a_choisir", "admis"] {

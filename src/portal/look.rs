@@ -1,0 +1,91 @@
+//! What is looked at: a GET or HEAD, which changes nothing.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+
+use super::way::keeping;
+use super::{
+    Action, Page, Portal, Refusal, Rendering, Visit, caf, establishment, fields, forgot, home, is_navigation,
+    jwks, leave, parked, password, script, session, sessions, stylesheet,
+};
+use crate::domain::LocalPath;
+
+impl Portal {
+    /// What an action shows. The state is JSON but to a browser that goes there: that sees the state's page.
+    pub(super) async fn look<B>(
+        &self,
+        action: Action,
+        visit: &Visit,
+        request: Request<B>,
+        retour: Option<LocalPath>,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let (asked, _) = request.into_parts();
+        let is_page = self.tongue(visit.rendering) == Rendering::Page;
+        let goes_there = is_page && is_navigation(&asked.method, &asked.headers);
+        let shown = match action {
+            Action::Session if goes_there => session::page_of(visit.stage()),
+            action => action,
+        };
+        match shown {
+            Action::Session => session::get(self, visit).await,
+            Action::Sessions => sessions::get(self, visit).await,
+            Action::Parked => parked::get(self, visit).await,
+            Action::SignIn if is_page && visit.session.is_some() => home::get(self, visit, retour).await,
+            Action::Reset if is_page => {
+                let token = fields::one(asked.uri.query(), &["jeton"]).unwrap_or_default();
+                forgot::get(self, &token).await
+            }
+            _ => Ok(self.show(shown, visit, retour)),
+        }
+    }
+
+    /// What an action shows when it is only looked at.
+    fn show(&self, action: Action, visit: &Visit, retour: Option<LocalPath>) -> Response<Full<Bytes>> {
+        match action {
+            Action::Jwks => jwks::get(self),
+            Action::Stylesheet => stylesheet::get(self),
+            Action::Script => script::get(self),
+            Action::PageScript => stylesheet::script(self),
+            Action::Logo => stylesheet::logo(self),
+            _ if self.tongue(visit.rendering) == Rendering::Json => {
+                self.show_elsewhere(action, visit, retour.as_ref())
+            }
+            _ => match self.form(action, visit, retour) {
+                Some(page) => self.page(&page),
+                None => self.json(&self.state(visit.session.as_deref(), None)),
+            },
+        }
+    }
+
+    /// A browser that meets no pages here is sent where they are; a program reads the state.
+    fn show_elsewhere(
+        &self,
+        action: Action,
+        visit: &Visit,
+        retour: Option<&LocalPath>,
+    ) -> Response<Full<Bytes>> {
+        match (visit.rendering, action) {
+            (Rendering::Page, _) => {
+                let page = &self.places.anonymous;
+                self.redirection(&retour.map_or_else(|| page.clone(), |retour| keeping(page, retour)))
+            }
+            (Rendering::Json, Action::SignIn) => home::json(self, visit, retour),
+            (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour)),
+        }
+    }
+
+    /// The page of an action, its form empty.
+    pub(super) fn form(&self, action: Action, visit: &Visit, retour: Option<LocalPath>) -> Option<Page> {
+        match action {
+            Action::SignIn => Some(home::page(self, visit, retour)),
+            Action::Password => Some(password::page(self, visit, retour)),
+            Action::Forgot => Some(forgot::page(self, String::new(), false)),
+            Action::Reset => Some(forgot::reset_page(self, None)),
+            Action::Caf => Some(caf::page(self, visit.session.as_deref()?, retour)),
+            Action::Establishment => establishment::page(self, visit.session.as_deref()?, retour),
+            Action::Leave => Some(leave::page(self, visit.session.as_deref()?)),
+            _ => None,
+        }
+    }
+}
