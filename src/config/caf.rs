@@ -152,7 +152,8 @@ fn check_share(part: &Part<'_>, caf: &Caf, server: &Server, backend: &Backend) {
     let most = caf.backends.len().saturating_mul(rule.max_connections.saturating_add(rule.max_waiting));
     if most >= server.max_connections {
         let said = format!(
-            "takes {most} requests at once (max_connections and max_waiting of each instance): should it hang, none              of server.max_connections = {} may be left for the other Cafs",
+            "takes {most} requests at once (max_connections and max_waiting of each instance): should it hang, none \
+             of server.max_connections = {} may be left for the other Cafs",
             server.max_connections
         );
         part.warn("backends", &said);

@@ -94,15 +94,22 @@ impl<B> BackendBody<B> {
     }
 
     /// The client has a part of the answer, and can only be told by the connection's end: this line is all that tells
-    /// of it.
+    /// of it. Whoever breaks off their own upload is no failure of the instance's, and one that has said that it is
+    /// unwell has been counted.
     fn fail(&mut self, name: &'static str, what: &dyn std::fmt::Display) {
         let Some(hold) = self.hold.take() else { return };
-        hold.lease.failed(what);
+        if hold.upload.as_ref().is_some_and(|upload| upload.failure().is_some()) {
+            return;
+        }
+        if hold.is_well {
+            hold.lease.failed(what);
+        }
         tracing::warn!(caf = %self.caf, %what, "a backend did not end its answer");
         metrics::backend_error(self.caf, name);
     }
 
-    /// Ready once the backend has been silent for too long, or the whole has taken too long; which it is.
+    /// Ready once the backend or the client has been silent for too long, or the whole has taken too long; which it
+    /// is.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         let limit = self.idle_timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
@@ -121,9 +128,12 @@ impl<B> BackendBody<B> {
             let Some(upload) = upload.filter(|upload| upload.is_open()) else {
                 return Poll::Ready(Reason::IdleTimeout);
             };
-            let (Silence::Since(moved) | Silence::OfClient(moved)) = upload.silence();
+            let (moved, reason) = match upload.silence() {
+                Silence::Since(moved) => (moved, Reason::IdleTimeout),
+                Silence::OfClient(moved) => (moved, Reason::ClientBody),
+            };
             if moved + limit <= Instant::now() {
-                return Poll::Ready(Reason::IdleTimeout);
+                return Poll::Ready(reason);
             }
             timer.as_mut().reset(by(moved + limit));
         }
@@ -159,7 +169,10 @@ impl<B> Body for BackendBody<B> {
             return Poll::Pending;
         }
         let reason = ready!(self.poll_silence(cx));
-        self.fail(reason.name(), &reason);
+        match reason {
+            Reason::ClientBody => self.hold = None,
+            _ => self.fail(reason.name(), &reason),
+        }
         Poll::Ready(Some(Err(Error::new(self.caf, reason).into())))
     }
 

@@ -8,7 +8,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::tunnel::EventStream;
+use super::tunnel::LiveStream;
 use crate::forward::{AnswerBody, BoxError};
 
 /// A request's body on its way to a backend: the client's as it comes, or a form that was kept.
@@ -55,7 +55,7 @@ pub enum Body {
     /// What a backend sends.
     Backend(AnswerBody<Sent>),
     /// What a backend sends for as long as the session lives.
-    Events(Box<EventStream>),
+    Live(Box<LiveStream>),
 }
 
 impl From<Full<Bytes>> for Body {
@@ -81,7 +81,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Own(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
             Self::Backend(stream) => Pin::new(stream).poll_frame(context),
-            Self::Events(stream) => Pin::new(stream).poll_frame(context),
+            Self::Live(stream) => Pin::new(stream).poll_frame(context),
         }
     }
 
@@ -89,7 +89,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.is_end_stream(),
             Self::Backend(stream) => stream.is_end_stream(),
-            Self::Events(stream) => stream.is_end_stream(),
+            Self::Live(stream) => stream.is_end_stream(),
         }
     }
 
@@ -97,7 +97,7 @@ impl http_body::Body for Body {
         match self {
             Self::Own(bytes) => bytes.size_hint(),
             Self::Backend(stream) => stream.size_hint(),
-            Self::Events(stream) => stream.size_hint(),
+            Self::Live(stream) => stream.size_hint(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub use client::Peer;
 pub use framing::Malformed;
 pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
-pub use tunnel::{EventStream, Tunnels};
+pub use tunnel::{LiveStream, Tunnels};
 
 use crate::config::{Config, Rate};
 use crate::domain::{CafCode, Clock, NormalPath};

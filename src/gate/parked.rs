@@ -59,13 +59,17 @@ impl Gate {
         let Arrival { request, client, .. } = *arrival;
         let (head, body) = request.into_parts();
         let (id, former) = match self.shared.cookie.read(&head.headers) {
-            Shown::Token(token) => (Some(token.id()), self.shared.sessions.former(&token.id()).await?),
-            _ => (None, None),
+            Shown::Token(token) => (Some(token.id()), self.shared.sessions.former(&token.id()).await),
+            _ => (None, Ok(None)),
         };
-        // It is read in any case: a browser that is still sending shows no answer.
-        let patience = if former.is_some() { PATIENCE } else { SHORT_PATIENCE };
-        let body = collect(body, MOST, patience).await;
-        let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former, body) else { return Ok(None) };
+        // Held only where it may be kept: of anybody else's, nothing is. It is read in any case, even where the
+        // store failed: a browser that is still sending shows no answer.
+        let (most, patience) = match former {
+            Ok(Some(Stage::Ready(_))) => (MOST, PATIENCE),
+            _ => (0, SHORT_PATIENCE),
+        };
+        let body = collect(body, most, patience).await;
+        let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former?, body) else { return Ok(None) };
         let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
             return Ok(None);
         };

@@ -6,7 +6,7 @@ use http::header::{HeaderName, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
 
-use super::tunnel::{self, Cause, EventStream, Life};
+use super::tunnel::{self, Cause, Life, LiveStream};
 use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, NormalPath};
 use crate::entry::AdmittedRequest;
@@ -132,8 +132,8 @@ impl Gate {
             return response.map(Body::from);
         }
         let (head, stream) = response.into_parts();
-        let stream = EventStream::new(&head.headers, stream, Life::new(&self.shared, cause));
-        Response::from_parts(head, Body::Events(Box::new(stream)))
+        let stream = LiveStream::new(&head.headers, stream, Life::new(&self.shared, cause));
+        Response::from_parts(head, Body::Live(Box::new(stream)))
     }
 
     /// What a backend's failure is to the client, and its line for the operator.

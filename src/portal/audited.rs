@@ -17,11 +17,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// `None` where there is nothing to be decided. Of what was typed in the place of an identifiant only what has
+    /// `None` where there is nothing to be decided, or no log of it. Of what was typed in the place of an identifiant only what has
     /// the form of one is told: people type passwords there. A session that a browser happens to show is not
     /// whose password is asked for or replaced.
     pub(super) async fn of(portal: &Portal, action: Action, visit: &Visit, written: &Fields) -> Option<Self> {
-        let what = word(action)?;
+        let what = word(action).filter(|_| audit::log().is_kept())?;
         let typed = || written.peek("identifiant").and_then(|typed| typed.parse::<Identifiant>().ok());
         let shown = visit.session.as_deref().map(Session::stage);
         let own = || shown.map(|stage| stage.holder().account().clone());
@@ -57,7 +57,7 @@ impl Asked {
         acted: &Result<Outcome, Refusal>,
     ) -> Result<(), Refusal> {
         let entries = self.entries(acted);
-        let entries = with_cafs(portal, self.action, entries).await;
+        let entries = with_cafs(portal, self.action, entries, acted).await;
         match acted {
             Ok(Outcome::Entered(entered)) if self.action != Action::Password => {
                 if let Err(error) = audit::log().record(now, entries).await {
@@ -135,16 +135,29 @@ fn word(action: Action) -> Option<&'static str> {
 }
 
 /// Of one who is at no Caf, their Cafs: those who look after the account are to find it. Asking for a letter takes
-/// the same time for any name: nothing is looked up for it.
-async fn with_cafs(portal: &Portal, action: Action, mut entries: Vec<Entry>) -> Vec<Entry> {
-    for entry in entries.iter_mut().filter(|entry| entry.caf.is_none() && action != Action::Forgot) {
-        let who = entry.who.as_ref().and_then(|who| who.parse::<Identifiant>().ok());
-        if let Some(who) = who {
+/// the same time for any name: nothing is looked up for it. Nor is a store asked again that just failed.
+async fn with_cafs(
+    portal: &Portal,
+    action: Action,
+    mut entries: Vec<Entry>,
+    acted: &Result<Outcome, Refusal>,
+) -> Vec<Entry> {
+    if action == Action::Forgot || is_of_the_store(acted) {
+        return entries;
+    }
+    for entry in entries.iter_mut().filter(|entry| entry.caf.is_none()) {
+        if let Ok(Outcome::Entered(entered)) = acted {
+            entry.cafs = entered.session.stage().holder().cafs().to_vec();
+        } else if let Some(who) = entry.who.as_ref().and_then(|who| who.parse::<Identifiant>().ok()) {
             let found = portal.desk.accounts.find(&who).await.ok().flatten();
             entry.cafs = found.map(|account| account.cafs).unwrap_or_default();
         }
     }
     entries
+}
+
+fn is_of_the_store(acted: &Result<Outcome, Refusal>) -> bool {
+    matches!(acted, Err(refusal) if matches!(refusal.cause, Cause::Store(_)))
 }
 
 async fn whose(portal: &Portal, written: &Fields) -> Option<Identifiant> {

@@ -221,7 +221,7 @@ fn upload_and_download(world: &World, client: &Client, size: usize) {
     }
 }
 
-fn resident_kb(pid: u32) -> u64 {
+pub fn resident_kb(pid: u32) -> u64 {
     memory(pid, "VmRSS:")
 }
 

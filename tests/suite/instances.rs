@@ -504,3 +504,19 @@ fn an_answer_that_names_an_unwell_backend_counts_and_is_passed_on() {
     });
     assert_eq!(seen, 2, "the backend's own answer reaches the client");
 }
+
+#[test]
+fn an_unwell_answer_that_breaks_off_counts_once() {
+    let south = South::new(1, |_| ());
+    south.instances[0].script(Arc::new(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nlent");
+        Then::Close
+    }));
+    let mut client = south.client();
+    let bytes = client.get("/").program().bytes();
+    let mut stream = connect(client.address);
+    stream.write_all(&bytes).unwrap();
+    let _ = stream.read_to_end(&mut Vec::new());
+    eventually("it is over", || south.instance(0)["outstanding"] == 0);
+    assert_eq!(south.instance(0)["failures"], 1);
+}

@@ -1,8 +1,8 @@
 //! Instances, connections and clients that break off at the worst moment: nobody gets another's answer, nothing is
 //! sent twice, and every place comes back.
 
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -188,6 +188,71 @@ fn a_handshake_that_stalls_holds_nobody_longer_than_its_own_connecting() {
     });
     eventually("all places are given back", || is_quiet(&world));
     drop(listener);
+}
+
+#[test]
+fn an_upload_that_its_client_breaks_off_after_the_answer_began_is_no_failure_of_the_instance() {
+    let (eager, reads) = eager();
+    let other = Backend::start("131");
+    let world = south(&[url(eager), url(other.address)], |settings| {
+        settings.set("backend", "eject_after", "1").set("backend", "idle_timeout", r#""300ms""#);
+        settings.set("limits", "body", r#""1KiB""#);
+    });
+    let mut client = world.signed_in(SOUTH);
+    let mut whole = client.post("/f").program().body("text/plain", &[b'x'; 900]).bytes();
+    whole.truncate(whole.len() - 500);
+    let head = String::from_utf8(whole.clone()).unwrap();
+    let chunked =
+        head.split("\r\n\r\n").next().unwrap().replace("Content-Length: 900", "Transfer-Encoding: chunked");
+    let chunked = format!("{chunked}\r\n\r\n1\r\nx\r\n");
+    let silent = |_: &mut TcpStream| ();
+    let broken = |stream: &mut TcpStream| stream.shutdown(Shutdown::Write).unwrap();
+    let too_large = |stream: &mut TcpStream| {
+        let chunk = format!("500\r\n{}\r\n", "x".repeat(0x500));
+        let _ = stream.write_all(chunk.as_bytes());
+    };
+    let ends: [&dyn Fn(&mut TcpStream); 3] = [&silent, &broken, &too_large];
+    let begun = [whole.as_slice(), whole.as_slice(), chunked.as_bytes()];
+    for (number, (end, begun)) in ends.into_iter().zip(begun).enumerate() {
+        let before = reads.load(Ordering::Relaxed);
+        eventually("the eager instance is asked", || {
+            let mut stream = connect(world.gateway.public);
+            stream.write_all(begun).unwrap();
+            let mut bytes = [0; 4_096];
+            // The other one answers only when it has all.
+            stream.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
+            let Ok(1..) = stream.read(&mut bytes) else { return false };
+            end(&mut stream);
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            while let Ok(1..) = stream.read(&mut bytes) {}
+            reads.load(Ordering::Relaxed) > before
+        });
+        eventually("it ended", || is_quiet(&world));
+        for told in instances(&world) {
+            assert!(told["state"] == "up" && told["last_error"].is_null(), "end {number}: {told}");
+        }
+    }
+}
+
+/// An instance that begins to answer once it has a request's head, and reads on for as long as it may; how many
+/// connections it had to the end.
+fn eager() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, ended) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, count) = (stream.unwrap(), Arc::clone(&count));
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4_096];
+                let Ok(1..) = stream.read(&mut bytes) else { return };
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nle d\xc3\xa9but");
+                while let Ok(1..) = stream.read(&mut bytes) {}
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    (address, ended)
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::forwarding::resident_kb;
 use crate::harness::backend::Then;
-use crate::harness::client::{Client, Response, find};
+use crate::harness::client::{Client, Response, connect, find, read_response};
+use crate::harness::eventually;
 use crate::harness::world::{
     COMMUNICATION, Kind, ONE_CAF, OTHER_SIRET, PASSWORD, TWO_CAFS, World, account, sign_in,
 };
@@ -198,4 +200,34 @@ fn what_a_backend_may_have_taken_is_not_sent_again() {
     assert!(failed.text().contains("vérifiez qu’elle est bien arrivée"), "{}", failed.text());
     assert!(waiting(&mut client).is_null());
     assert_eq!(world.caf921.count(), 1);
+}
+
+#[test]
+fn of_a_form_that_nobody_will_be_asked_for_nothing_is_held() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.gateway.client();
+    let mut bytes = client.post(TARGET).page().body(FORM, &vec![b'x'; 1_000_000]).bytes();
+    let last = bytes.split_off(bytes.len() - 10);
+    let resident = || resident_kb(world.gateway.pid());
+    let before = resident();
+    let mut held: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = connect(client.address);
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    let (mut now, mut same) = (0, 0);
+    eventually("nothing grows any more", || {
+        let then = std::mem::replace(&mut now, resident());
+        same = if now == then { same + 1 } else { 0 };
+        same > 30
+    });
+    let grown = now.saturating_sub(before);
+    assert!(grown < 20_000, "{grown} kB for 60 forms that nobody can have back");
+    for stream in &mut held {
+        stream.write_all(&last).unwrap();
+        let answer = read_response(stream, false).expect("an answer once all was heard");
+        assert_eq!(answer.status, 401);
+    }
 }

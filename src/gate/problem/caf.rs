@@ -37,14 +37,14 @@ impl Problem {
         } else {
             "Rien n’a été transmis\u{a0}: si vous étiez en train d’envoyer une déclaration, elle est à envoyer à nouveau."
         };
-        let ask = caf.filter(|caf| !caf.contact.is_empty());
-        let ask = ask.map_or_else(String::new, |caf| {
-            format!(" Si cela dure, adressez-vous à elle\u{a0}: {}.", caf.contact)
+        let contact = caf.map(|caf| &caf.contact).filter(|contact| !contact.is_empty());
+        let ask = contact.map_or_else(String::new, |contact| {
+            format!(" Si cela dure, adressez-vous à elle\u{a0}: {contact}.")
         });
         let detail = format!("Le service de {name} {what}. Réessayez dans quelques minutes. {sent}{ask}");
         Self::new("caf-indisponible", status, "Votre Caf est momentanément injoignable", detail)
             .with("caf", caf.map(|caf| named(caf.code, &caf.name)))
-            .with("contact", caf.map(|caf| json!(caf.contact)))
+            .with("contact", contact.map(|contact| json!(contact)))
     }
 
     /// The path's volet is closed.

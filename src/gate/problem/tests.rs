@@ -137,6 +137,14 @@ async fn what_a_program_needs_stands_beside_the_words() {
     assert_eq!(down["contact"], "partenaires@caf751.example");
 }
 
+#[test]
+fn a_caf_without_a_contact_tells_none() {
+    let mut paris = caf("751", "Caf de Paris");
+    paris.contact = String::new();
+    let down = Problem::caf_unavailable(StatusCode::BAD_GATEWAY, Some(&paris), false);
+    assert!(down.0.extra.contains_key("caf") && !down.0.extra.contains_key("contact"), "{down:?}");
+}
+
 #[tokio::test]
 async fn the_page_to_go_to_is_told() {
     let portal = World::new().await.portal;

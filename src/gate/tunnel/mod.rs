@@ -21,7 +21,7 @@ use hyper::upgrade::OnUpgrade;
 pub(super) use life::{Cause, Life};
 pub(super) use seats::Seats;
 pub use seats::Tunnels;
-pub use stream::EventStream;
+pub use stream::LiveStream;
 
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::CafCode;

@@ -17,14 +17,14 @@ const GRPC_UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
 
 /// A backend's stream, cut where its session ends: the page asks again, and is told that it must sign in; gRPC is
 /// told at once, where it reads how calls ended.
-pub struct EventStream {
+pub struct LiveStream {
     stream: AnswerBody<Sent>,
     over: Pin<Box<dyn Future<Output = ()>>>,
     is_over: bool,
     farewell: Option<HeaderMap>,
 }
 
-impl EventStream {
+impl LiveStream {
     /// The stream that the head `headers` begins.
     pub(in crate::gate) fn new(headers: &HeaderMap, stream: AnswerBody<Sent>, life: Life) -> Self {
         let is_grpc =
@@ -38,7 +38,7 @@ impl EventStream {
     }
 }
 
-impl Body for EventStream {
+impl Body for LiveStream {
     type Data = Bytes;
     type Error = BoxError;
 

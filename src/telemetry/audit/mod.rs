@@ -137,6 +137,11 @@ impl Audit {
         Ok(Self(Some(Arc::new(Log { sender, on_failure, state }))))
     }
 
+    /// Whether decisions are written down at all.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether decisions may be taken now: not while they could not be written down, where that matters. The disk is
     /// asked each time: the first decision on a full one is not taken either.
     pub async fn check(&self, at: Timestamp) -> Result<(), Unaudited> {
