@@ -62,12 +62,11 @@ impl Gate {
             Shown::Token(token) => (Some(token.id()), self.shared.sessions.former(&token.id()).await),
             _ => (None, Ok(None)),
         };
-        // Held only where it may be kept: of anybody else's, nothing is. It is read in any case, even where the
-        // store failed: a browser that is still sending shows no answer.
-        let (most, patience) = match former {
-            Ok(Some(Stage::Ready(_))) => (MOST, PATIENCE),
-            _ => (0, SHORT_PATIENCE),
-        };
+        // Held only where it may be kept, and there is room: of anybody else's, nothing is. It is read in any case, even
+        // where the store failed: a browser that is still sending shows no answer.
+        let may_be_kept = matches!(former, Ok(Some(Stage::Ready(_))));
+        let seat = if may_be_kept { self.shared.parking.seat() } else { None };
+        let (most, patience) = if seat.is_some() { (MOST, PATIENCE) } else { (0, SHORT_PATIENCE) };
         let body = collect(body, most, patience).await;
         let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former?, body) else { return Ok(None) };
         let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {

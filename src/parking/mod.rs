@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::{
     CafCode, Clock, Identifiant, IdentifiantCommunication, NoEntropy, Siret, StoreError, Timestamp, Token,
@@ -122,8 +123,12 @@ pub struct Parking {
     store: Arc<dyn ParkingStore>,
     counters: Arc<dyn Counters>,
     clock: Clock,
+    seats: Semaphore,
 }
 
+/// Forms that may be on their way in at once, of [`MOST`] bytes each: an ended session can be shown by many
+/// connections.
+const SEATS: usize = 64;
 /// Forms that one browser may hold beside the last.
 const MOST_HELD: usize = 7;
 
@@ -139,7 +144,12 @@ const UNIT: usize = 256 * 1024;
 impl Parking {
     /// Forms kept in `store`.
     pub fn new(store: Arc<dyn ParkingStore>, counters: Arc<dyn Counters>, clock: Clock) -> Self {
-        Self { store, counters, clock }
+        Self { store, counters, clock, seats: Semaphore::new(SEATS) }
+    }
+
+    /// Room to hold a form while it comes in; none where too many do.
+    pub fn seat(&self) -> Option<SemaphorePermit<'_>> {
+        self.seats.try_acquire().ok()
     }
 
     /// Keeps a form that was posted with the dead session `of`, by a client at `place` whose browser may `hold` the

@@ -102,7 +102,8 @@ impl Problem {
 
     /// The link of a letter, which opens nothing any more.
     pub fn dead_link() -> Self {
-        Self::bad_request("Il a déjà servi, ou plus de 15 minutes ont passé. Demandez-en un nouveau.")
+        Self::bad_request("Il a déjà servi, ou plus de 15 minutes ont passé, ou votre compte a changé depuis, ou l’adresse n’est pas \
+                           entière. Demandez-en un nouveau.")
             .titled("Ce lien ne sert plus")
     }
 
