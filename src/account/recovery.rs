@@ -95,8 +95,8 @@ pub enum BeginError {
 const LIFE: Duration = Duration::from_mins(15);
 /// How often the replacement is tried again on what another has just written.
 const ROUNDS: usize = 5;
-/// Letters that one account is sent in an hour when they are asked for from one place, and from anywhere: somebody
-/// else's asking does not leave its owner without.
+/// Letters that one account is sent in an hour when they are asked for from one place, and from anywhere: one who asks
+/// in another's name needs several places to leave them without.
 const LETTERS: AttemptRule = AttemptRule { max: 3, lockout: HOUR, grows: false, longest: HOUR, memory: HOUR };
 const LETTERS_FROM_ANYWHERE: AttemptRule = AttemptRule { max: 12, ..LETTERS };
 const HOUR: Duration = Duration::from_hours(1);
