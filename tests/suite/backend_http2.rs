@@ -82,16 +82,22 @@ fn a_request_arrives_as_it_was_sent_with_who_is_asking() {
     assert_eq!(client.request("HEAD", "/").send().status, 200);
 }
 
+/// A Caf whose backend speaks HTTP/2 alone, behind TLS, and an account of it.
+fn in_front_of(backend: &Modern) -> tls::Secured {
+    let secured = tls::secured_with(|settings| {
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[backend.address]).caf_line("protocol = \"http2\"");
+    });
+    secured.world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+    secured.world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    secured
+}
+
 /// A call of gRPC: a body and trailers each way, over HTTP/2 all along.
 #[test]
 fn a_call_of_grpc_passes_with_its_trailers() {
     let backend = Modern::start(None);
-    let secured = tls::secured_with(|settings| {
-        settings.caf("131", "Caf des Bouches-du-Rhône", &[backend.address]).caf_line("protocol = \"http2\"");
-    });
+    let secured = in_front_of(&backend);
     let world = &secured.world;
-    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
-    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
     backend.script(|request| async move {
         let body = request.into_body().collect().await.unwrap();
         let said = body.trailers().and_then(|trailers| trailers.get("x-fin")).cloned();
@@ -135,12 +141,8 @@ fn a_call_of_grpc_passes_with_its_trailers() {
 #[test]
 fn a_call_of_grpc_ends_with_its_session() {
     let backend = Modern::start(None);
-    let secured = tls::secured_with(|settings| {
-        settings.caf("131", "Caf des Bouches-du-Rhône", &[backend.address]).caf_line("protocol = \"http2\"");
-    });
+    let secured = in_front_of(&backend);
     let world = &secured.world;
-    world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
-    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
     let ended = Arc::new(AtomicUsize::new(0));
     let ends = Arc::clone(&ended);
     backend.script(move |_| {

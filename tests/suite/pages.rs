@@ -435,3 +435,32 @@ fn the_reference_pictures_are_there_and_small() {
     }
     assert!(pictures >= 30, "{pictures}");
 }
+
+/// What a form meets that is too long, or that another site's page sends: pages that a person sees as any other.
+#[test]
+fn the_pages_of_forms_that_are_refused() {
+    walk(
+        |settings| {
+            settings.set("limits", "body", "\"1KiB\"");
+        },
+        async |walk| {
+            walk.sign_in(ONE_CAF).await;
+            let public = walk.world.gateway.public;
+            for (from, words, name) in [
+                (format!("http://{public}/portail/quitter"), "1 Kio", "formulaire-trop-grand"),
+                ("data:text/html,".to_owned(), "autre site", "autre-site"),
+            ] {
+                walk.browser.open(&from).await;
+                let send = format!(
+                    "var form = document.createElement('form'), field = document.createElement('input');
+                     form.method = 'post'; form.action = 'http://{public}/declaration'; field.name = 'texte';
+                     field.value = new Array(2000).join('x'); form.appendChild(field); document.body.appendChild(form);
+                     setTimeout(function () {{ form.submit(); }}, 0)"
+                );
+                walk.browser.window.execute(&send, Vec::new()).await.unwrap();
+                walk.browser.reads(words).await;
+                walk.axe(name).await;
+            }
+        },
+    );
+}
