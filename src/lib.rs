@@ -46,6 +46,7 @@
 //! |   | [`drains`] | what operators have taken out of service |
 //! |   | [`limits`] | local rate limits, shared counters |
 //! | 1 | [`config`] | file and environment in, a checked configuration out |
+//! |   | [`http2`] | bodies, bytes and pings on HTTP/2's streams, for clients and backends alike |
 //! | 0 | [`domain`] | pure values and rules |
 //!
 //! [`telemetry`] stands aside: all may call it, it imports `domain` alone.
@@ -77,6 +78,7 @@ pub mod entry;
 pub mod establishment;
 pub mod forward;
 pub mod gate;
+pub mod http2;
 pub mod limits;
 pub mod mail;
 pub mod outbox;

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("drains", 2, &[]),
     ("limits", 2, &[]),
     ("config", 1, &[]),
+    ("http2", 1, &[]),
     ("domain", 0, &[]),
 ];
 

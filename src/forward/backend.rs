@@ -8,14 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
 use super::fleet::{Offer, Team};
-use super::pool::{Instance, Lease, Seat};
+use super::pool::{Answer, Instance, Lease, Seat};
 use super::sticky::Mark;
 use super::upload::{BoxError, Progress, Silence, Upload};
 use crate::domain::CafCode;
@@ -69,7 +68,7 @@ where
         mut request: Prepared<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<(Response<Incoming>, Lease<B>), Reason> {
+    ) -> Result<(Response<Answer>, Lease<B>), Reason> {
         self.team.budget.pay();
         let may_repeat = self.instances.len() > 1 && self.team.budget.is_some();
         let mut copy = if may_repeat { copy(&request) } else { None };
@@ -114,7 +113,7 @@ where
         mut request: Prepared<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<(Response<Incoming>, Lease<B>), Failure<B>> {
+    ) -> Result<(Response<Answer>, Lease<B>), Failure<B>> {
         if !request.method().is_idempotent() && seat.has_idle() {
             // What can't be sent twice had better not meet a connection that the backend has closed: let
             // the runtime first hear of closed ones.
@@ -151,7 +150,7 @@ where
         request: Prepared<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<Response<Incoming>, Failure<B>> {
+    ) -> Result<Response<Answer>, Failure<B>> {
         let answer = lease.send(*request);
         let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
             Ok(answer) => answer,
@@ -226,7 +225,7 @@ fn copy<B: Body<Data = Bytes>>(request: &Request<Upload<B>>) -> Option<Prepared<
     if !request.method().is_idempotent() || request.body().progress().is_some() {
         return None;
     }
-    let mut copy = Request::new(Upload::nothing());
+    let mut copy = Request::new(request.body().without_body());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer;
-use super::error::{Error, Reason, told};
-use super::pool::Lease;
+use super::error::{Break, Error, Reason, told};
+use super::pool::{Answer, Lease};
 use super::upload::{BoxError, Progress, Silence};
 use crate::domain::CafCode;
 use crate::telemetry::metrics;
@@ -21,8 +20,8 @@ use crate::telemetry::metrics;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The body of a backend's answer. Dropped before its end, it closes the backend's connection.
-pub struct BackendBody<B: 'static = Incoming> {
-    body: Incoming,
+pub struct BackendBody<B: 'static> {
+    body: Answer,
     /// Until the body ends.
     hold: Option<Hold<B>>,
     caf: CafCode,
@@ -46,7 +45,7 @@ pub(super) struct Hold<B: 'static> {
 
 impl<B> BackendBody<B> {
     pub(super) fn new(
-        body: Incoming,
+        body: Answer,
         hold: Hold<B>,
         caf: CafCode,
         idle_timeout: Duration,
@@ -67,10 +66,7 @@ impl<B> BackendBody<B> {
         }
     }
 
-    fn note(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
-    ) -> Option<Result<Frame<Bytes>, BoxError>> {
+    fn note(&mut self, frame: Option<Result<Frame<Bytes>, Break>>) -> Option<Result<Frame<Bytes>, BoxError>> {
         self.is_waiting = false;
         match frame {
             Some(Ok(mut frame)) => {

@@ -52,7 +52,7 @@ pub enum Reason {
     IdleTimeout,
     /// The connection was closed before the answer's head. The request may have been acted upon.
     #[error("the backend broke off: {}", told(.0))]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Break),
     /// The answer's head is none that a gateway may pass on. The request may have been acted upon.
     #[error("the backend's answer is no HTTP that can be passed on: {0}")]
     BadAnswer(&'static str),
@@ -70,6 +70,17 @@ pub enum Reason {
     BadRequest(&'static str),
 }
 
+/// How a connection to a backend failed, in the words of who spoke on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Break {
+    /// HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
 /// An error and what is behind it, which hyper's own words leave out (a TLS alert, a reset).
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -85,6 +96,11 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
 }
 
 impl Reason {
+    /// How a connection failed.
+    pub(super) fn broken(error: impl Into<Break>) -> Self {
+        Self::Broken(error.into())
+    }
+
     /// Its name in metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -3,52 +3,96 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, SET_COOKIE};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::names;
 use super::upload::{Opening, Upload};
 
 /// Who can send a client something before its answer.
 pub trait Teller: Send + Sync {
-    /// Takes a whole interim answer, as it is written in HTTP/1.1; it may come to nothing.
-    fn tell(&self, interim: Vec<u8>);
+    /// Takes an interim answer; it may come to nothing.
+    fn tell(&self, interim: Interim);
 }
 
-/// Hears what comes before the answer to `request`: a `100` opens its body, which waits for it; the others
-/// are told on.
-pub(super) fn listen<B>(
-    request: &mut Request<Upload<B>>,
+/// What a client may be told before its answer.
+#[derive(Debug)]
+pub struct Interim(Response<()>);
+
+impl Interim {
+    /// The client may send its body (RFC 9110 section 15.2.1).
+    pub fn go_on() -> Self {
+        let mut answer = Response::new(());
+        *answer.status_mut() = StatusCode::CONTINUE;
+        Self(answer)
+    }
+
+    /// What may be said of a head that is not there yet: nothing of its framing, and no cookies.
+    fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        let is_dropped = |name: &http::HeaderName| {
+            [CONTENT_LENGTH, SET_COOKIE].contains(name)
+                || *name == names::CAF_CODE
+                || names::is_hop_by_hop(name.as_str().as_bytes())
+                || names::is_of_the_whole_site(name)
+        };
+        let mut told = Response::new(());
+        *told.status_mut() = status;
+        for (name, value) in headers.iter().filter(|(name, _)| !is_dropped(name)) {
+            told.headers_mut().append(name, value.clone());
+        }
+        Self(told)
+    }
+
+    /// From 100 to 199.
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// What it says.
+    pub fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// How much of it there is, in bytes.
+    pub fn size(&self) -> usize {
+        self.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+    }
+}
+
+impl From<Interim> for Response<()> {
+    fn from(interim: Interim) -> Self {
+        interim.0
+    }
+}
+
+/// Hears what a backend says before its answer.
+#[derive(Clone)]
+pub(super) struct Listener {
     opening: Option<Arc<Opening>>,
     teller: Option<Arc<dyn Teller>>,
-) {
-    if opening.is_none() && teller.is_none() {
-        return;
-    }
-    hyper::ext::on_informational(request, move |answer| match (answer.status(), &opening, &teller) {
-        (StatusCode::CONTINUE, Some(opening), _) => opening.open(),
-        (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) => {}
-        (status, _, Some(teller)) => teller.tell(write(status, answer.headers())),
-        _ => {}
-    });
 }
 
-/// What may be said of a head that is not there yet: nothing of its framing, and no cookies.
-fn write(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let reason = status.canonical_reason().unwrap_or("Interim");
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
-    let is_dropped = |name: &http::HeaderName| {
-        [CONTENT_LENGTH, SET_COOKIE].contains(name)
-            || *name == names::CAF_CODE
-            || names::is_hop_by_hop(name.as_str().as_bytes())
-            || names::is_of_the_whole_site(name)
-    };
-    for (name, value) in headers.iter().filter(|(name, _)| !is_dropped(name)) {
-        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(piece);
+impl Listener {
+    /// One who tells `teller` on, and opens the body that waits for it. `None` where nobody would hear of it.
+    pub(super) fn new(opening: Option<Arc<Opening>>, teller: Option<Arc<dyn Teller>>) -> Option<Self> {
+        (opening.is_some() || teller.is_some()).then_some(Self { opening, teller })
+    }
+
+    /// A `100` opens the body, by which the client hears of it; the others are told on.
+    pub(super) fn hear(&self, status: StatusCode, headers: &HeaderMap) {
+        match (status, &self.opening, &self.teller) {
+            (StatusCode::CONTINUE, Some(opening), _) => opening.open(),
+            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) => {}
+            (_, _, Some(teller)) => teller.tell(Interim::of(status, headers)),
+            _ => {}
         }
     }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+}
+
+/// Has hyper tell a request's listener, if there is one.
+pub(super) fn listen<B>(request: &mut Request<Upload<B>>) {
+    if let Some(listener) = request.body().listener() {
+        hyper::ext::on_informational(request, move |answer| listener.hear(answer.status(), answer.headers()));
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_without_what_ends_here() {
+    fn it_is_told_without_what_ends_here() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("link", "</a.css>; rel=preload"),
@@ -69,7 +113,8 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        let hints = write(StatusCode::EARLY_HINTS, &headers);
-        assert_eq!(hints, b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n");
+        let hints = Interim::of(StatusCode::EARLY_HINTS, &headers);
+        assert_eq!((hints.status(), hints.headers().len()), (StatusCode::EARLY_HINTS, 1));
+        assert_eq!(hints.headers()["link"], "</a.css>; rel=preload");
     }
 }

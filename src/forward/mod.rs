@@ -37,14 +37,13 @@ use bytes::Bytes;
 use http::header::EXPECT;
 use http::{Request, Response, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::backend::{Backend, Plan};
 use self::body::Hold;
 use self::fleet::Offer;
 use self::inject::Injector;
-use self::pool::Lease;
+use self::pool::{Answer, Lease};
 use self::upload::{Progress, Upload};
 use crate::config::Config;
 use crate::domain::CafCode;
@@ -55,12 +54,12 @@ pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
 pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, OrderError, TlsError};
 pub use self::inject::AnswerBody;
-pub use self::interim::Teller;
+pub use self::interim::{Interim, Teller};
 pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
-pub struct Forwarder<B = Incoming>(Rc<Inner<B>>);
+pub struct Forwarder<B>(Rc<Inner<B>>);
 
 /// A request as it will be sent.
 type Prepared<B> = Box<Request<Upload<B>>>;
@@ -151,8 +150,7 @@ where
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
         let expects = request.headers().get(EXPECT);
         let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let opening = if expects { upload::hold(&mut request) } else { None };
-        interim::listen(&mut request, opening, teller);
+        request.body_mut().expect(expects, teller);
         let deadline = Instant::now() + backend.team.rule.times.request;
         Ok((backend, request, Plan { marked, offer: Offer::All, deadline }))
     }
@@ -161,11 +159,11 @@ where
     fn give_out(
         &self,
         backend: &Backend<B>,
-        answer: Response<Incoming>,
+        answer: Response<Answer>,
         (lease, upload): (Lease<B>, Option<Rc<Progress>>),
         plan: Plan,
     ) -> Result<Response<BackendBody<B>>, Reason> {
-        let is_reusable = answer.version() == Version::HTTP_11;
+        let is_reusable = answer.version() >= Version::HTTP_11;
         let is_well = !backend::says_unwell(answer.status());
         let hold = Hold { lease, upload, is_reusable, is_well };
         let (mut head, body) = answer.into_parts();

@@ -12,7 +12,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::backend::Plan;
@@ -30,7 +29,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// What came of asking a backend for a WebSocket.
-pub enum Handshake<B: 'static = Incoming> {
+pub enum Handshake<B: 'static> {
     /// The head that the client gets, and the backend's end.
     Switched(Response<()>, BackendEnd<B>),
     /// Anything else than a WebSocket, as any other answer.

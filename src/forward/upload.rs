@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use super::error::Reason;
 use super::headers;
+use super::interim::{Listener, Teller};
 
 /// What any body's error can be made into.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,6 +34,7 @@ pin_project! {
         left: u64,
         progress: Option<Rc<Progress>>,
         gate: Option<Gate>,
+        listener: Option<Listener>,
     }
 }
 
@@ -74,41 +75,42 @@ impl<B: Body> Upload<B> {
             return Err(Reason::BodyTooLarge);
         }
         let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::new()));
-        Ok(Self { body: Some(body), left: limit, progress, gate: None })
+        Ok(Self { body: Some(body), left: limit, progress, gate: None, listener: None })
     }
 }
 
 impl<B> Upload<B> {
-    /// No body.
-    pub(super) fn nothing() -> Self {
-        Self { body: None, left: 0, progress: None, gate: None }
+    /// No body; what comes before the answer is heard as for this one.
+    pub(super) fn without_body(&self) -> Self {
+        Self { body: None, left: 0, progress: None, gate: None, listener: self.listener.clone() }
+    }
+
+    /// Who hears what comes before the answer.
+    pub(super) fn listener(&self) -> Option<Listener> {
+        self.listener.clone()
+    }
+
+    /// What comes before the answer is told to `teller`, and opens a body that `waits` for it.
+    pub(super) fn expect(&mut self, waits: bool, teller: Option<Arc<dyn Teller>>) {
+        let opening = if waits { self.hold() } else { None };
+        self.listener = Listener::new(opening, teller);
+    }
+
+    /// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is
+    /// returned is opened.
+    fn hold(&mut self) -> Option<Arc<Opening>> {
+        let progress = self.progress.as_ref()?;
+        progress.stage.set(Stage::Held);
+        let opening = Arc::new(Opening::default());
+        let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
+        self.gate = Some(Gate { opening: Arc::clone(&opening), patience });
+        Some(opening)
     }
 
     /// How far it is, to be asked while a connection has it; `None` where there is no body.
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         self.progress.clone()
     }
-
-    /// Sends the body without waiting for a `100 Continue`.
-    pub(super) fn release(&mut self) {
-        if self.gate.take().is_some()
-            && let Some(progress) = &self.progress
-        {
-            progress.note(Stage::Flowing);
-        }
-    }
-}
-
-/// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is
-/// returned is opened.
-pub(super) fn hold<B>(request: &mut Request<Upload<B>>) -> Option<Arc<Opening>> {
-    let upload = request.body_mut();
-    let progress = upload.progress.as_ref()?;
-    progress.stage.set(Stage::Held);
-    let opening = Arc::new(Opening::default());
-    let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
-    upload.gate = Some(Gate { opening: Arc::clone(&opening), patience });
-    Some(opening)
 }
 
 impl<B> Body for Upload<B>

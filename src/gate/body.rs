@@ -1,6 +1,7 @@
 //! The body of a response: the gateway's own bytes, or a backend's as they come.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,15 +9,33 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::Link;
 use super::tunnel::LiveStream;
-use crate::forward::{AnswerBody, BoxError};
+use crate::forward::{AnswerBody, BoxError, Interim, Teller as _};
+use crate::http2::Received;
 
 /// A request's body on its way to a backend: the client's as it comes, or a form that was kept.
 pub enum Sent {
-    /// What the client sends.
-    Client(Incoming),
+    /// What the client sends over HTTP/1.1.
+    Http1(Incoming),
+    /// What the client sends over HTTP/2.
+    Http2(Box<Streamed>),
     /// What is there already.
     Kept(Full<Bytes>),
+}
+
+/// A body on a stream of HTTP/2, whose client may wait to be told that it is wanted (RFC 9110 section 10.1.1). Over
+/// HTTP/1.1 hyper tells it.
+pub struct Streamed {
+    body: Received,
+    waiting: Option<Arc<Link>>,
+}
+
+impl Streamed {
+    /// The body, and who is told that it is wanted if the client waits for that.
+    pub fn new(body: Received, waiting: Option<Arc<Link>>) -> Self {
+        Self { body, waiting }
+    }
 }
 
 impl http_body::Body for Sent {
@@ -28,21 +47,29 @@ impl http_body::Body for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Client(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Http1(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Http2(streamed) => {
+                if let Some(client) = streamed.waiting.take() {
+                    client.tell(Interim::go_on());
+                }
+                Pin::new(&mut streamed.body).poll_frame(context).map_err(Into::into)
+            }
             Self::Kept(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Client(body) => body.is_end_stream(),
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(streamed) => streamed.body.is_end_stream(),
             Self::Kept(bytes) => bytes.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Client(body) => body.size_hint(),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(streamed) => streamed.body.size_hint(),
             Self::Kept(bytes) => bytes.size_hint(),
         }
     }

@@ -1,32 +1,39 @@
 //! What a connection's guard and the service on it tell each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::Malformed;
-use crate::forward::Teller;
+use crate::forward::{Interim, Teller};
+use crate::http2::Duplex;
 
 /// The method of the request that stands for a refused one; the guard refuses it from clients.
 pub const STAND_IN_METHOD: &str = "x-octroi-refused";
 
-/// Most bytes of interim answers that wait for a client to take them.
-const MOST_UNTOLD: usize = 64 * 1024;
+/// Most interim answers that wait for a client to take them, and most bytes of them.
+const MOST_UNTOLD: usize = 64;
+const MOST_UNTOLD_SIZE: usize = 64 * 1024;
 
-/// Shared by a connection's guard, which hyper wants to be `Send`, and the service on it.
+/// Shared by a connection's guard, which hyper wants to be `Send`, and the service on it; over HTTP/2 by the task of a
+/// stream and the service on that.
 #[derive(Debug, Default)]
 pub struct Link {
+    /// Whether it is of a stream of HTTP/2, which has no guard.
+    is_stream: bool,
     refusal: Mutex<Option<Malformed>>,
     switch: AtomicU8,
     tunnel_over: Notify,
     /// What the client is to be told before its answer, and whether there is any of it.
-    interim: Mutex<Vec<u8>>,
+    interim: Mutex<Vec<Interim>>,
     has_interim: AtomicBool,
     /// Whether the client took all that was sent so far.
     is_flushed: AtomicBool,
-    connection: Mutex<Option<Waker>>,
+    task: Mutex<Option<Waker>>,
+    /// Who waits for the stream to carry another protocol.
+    taker: Mutex<Option<oneshot::Sender<Duplex>>>,
 }
 
 /// What became of a request that asked for another protocol.
@@ -42,15 +49,24 @@ pub enum Switch {
 }
 
 impl Link {
+    /// That of a stream of HTTP/2: each answer has its own place there, so it can always be told something.
+    pub fn of_stream() -> Self {
+        Self { is_stream: true, is_flushed: AtomicBool::new(true), ..Self::default() }
+    }
+
+    /// Whether the guard may have put the stand-in in a request's place.
+    pub(super) fn has_guard(&self) -> bool {
+        !self.is_stream
+    }
+
     /// Why the request that a stand-in stands for is refused.
     pub fn refusal(&self) -> Malformed {
-        let refusal = *self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        refusal.unwrap_or(Malformed::Head("refused"))
+        locked(&self.refusal).unwrap_or(Malformed::Head("refused"))
     }
 
     /// The next stand-in is for a request that is refused so.
     pub fn refuse(&self, why: Malformed) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *locked(&self.refusal) = Some(why);
     }
 
     /// Waits for the end of the tunnel that the connection became, if it became one.
@@ -66,22 +82,37 @@ impl Link {
     }
 
     /// What is to be sent before anything else that comes.
-    pub fn interim(&self) -> Option<Vec<u8>> {
+    pub fn interim(&self) -> Vec<Interim> {
         // Almost always there is nothing: the lock is not worth it then.
-        self.has_interim.load(Ordering::Acquire).then(|| {
-            self.has_interim.store(false, Ordering::Release);
-            std::mem::take(&mut *self.interim.lock().unwrap_or_else(PoisonError::into_inner))
-        })
+        if !self.has_interim.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.has_interim.store(false, Ordering::Release);
+        std::mem::take(&mut *locked(&self.interim))
     }
 
-    /// The connection has sent all it had, or has not; its task is woken by the next interim answer.
+    /// The bytes of the stream, once its answer is sent and another protocol follows.
+    pub(super) fn duplex(&self) -> oneshot::Receiver<Duplex> {
+        let (taker, duplex) = oneshot::channel();
+        *locked(&self.taker) = Some(taker);
+        duplex
+    }
+
+    /// Hands the stream to whoever waits for it; dropped, and thereby reset, where nobody does any more.
+    pub fn hand_over(&self, duplex: Duplex) {
+        if let Some(taker) = locked(&self.taker).take() {
+            let _ = taker.send(duplex);
+        }
+    }
+
+    /// The connection has sent all it had, or has not.
     pub fn flushed(&self, is_flushed: bool) {
         self.is_flushed.store(is_flushed, Ordering::Release);
     }
 
     /// Who is woken by an interim answer.
     pub fn wakes(&self, task: &Waker) {
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
+        *locked(&self.task) = Some(task.clone());
     }
 
     /// Whether the answer that is about to be given out changes the protocol.
@@ -108,18 +139,24 @@ impl Link {
 impl Teller for Link {
     /// Only where all was sent: an interim answer must not come in the middle of the answer before it. It is
     /// a hint, and can be done without, as are more of them than a slow client takes.
-    fn tell(&self, interim: Vec<u8>) {
-        if self.is_flushed.load(Ordering::Acquire) {
-            let mut untold = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
-            if untold.len() + interim.len() > MOST_UNTOLD {
-                return;
-            }
-            untold.extend(interim);
-            drop(untold);
-            self.has_interim.store(true, Ordering::Release);
-            if let Some(task) = &*self.connection.lock().unwrap_or_else(PoisonError::into_inner) {
-                task.wake_by_ref();
-            }
+    fn tell(&self, interim: Interim) {
+        if !self.is_flushed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut untold = locked(&self.interim);
+        let size: usize = untold.iter().map(Interim::size).sum();
+        if untold.len() == MOST_UNTOLD || size + interim.size() > MOST_UNTOLD_SIZE {
+            return;
+        }
+        untold.push(interim);
+        drop(untold);
+        self.has_interim.store(true, Ordering::Release);
+        if let Some(task) = &*locked(&self.task) {
+            task.wake_by_ref();
         }
     }
+}
+
+fn locked<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,10 +27,9 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub use body::{Body, Sent};
+pub use body::{Body, Sent, Streamed};
 pub use client::Peer;
 pub use framing::Malformed;
 pub use link::{Link, STAND_IN_METHOD, Switch};
@@ -117,8 +116,8 @@ struct Arrival {
     shown_dead: bool,
     /// Whether its session is the one that a step before led to, which it asks for again.
     clicked_twice: bool,
-    /// The connection, where something can be told on it before the answer, or instead of one.
-    connection: Option<Arc<Link>>,
+    /// Where the client can be told something before the answer, or instead of one.
+    link: Option<Arc<Link>>,
 }
 
 impl Gate {
@@ -132,9 +131,9 @@ impl Gate {
     /// Answers a request, whatever it is, and logs its line.
     pub async fn pass(
         &self,
-        request: Request<Incoming>,
+        request: Request<Sent>,
         peer: Peer,
-        connection: Option<&Arc<Link>>,
+        link: &Arc<Link>,
     ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
@@ -143,9 +142,9 @@ impl Gate {
         let version = request.version();
         let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
-        let mut line = Line::default();
-        let answer = match self.arrive(request, provenance, connection) {
-            Ok(Some(arrival)) => self.admit(arrival, &mut line).await,
+        let mut seen = Line::default();
+        let answer = match self.arrive(request, provenance, link) {
+            Ok(Some(arrival)) => self.admit(arrival, &mut seen).await,
             Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
@@ -162,11 +161,11 @@ impl Gate {
                 (response, Some(code))
             }
         };
-        if let (true, Some(connection)) = (may_switch, connection) {
-            connection.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        if may_switch {
+            link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
         let (status, time) = (response.status().as_u16(), began.elapsed());
-        self.counts.answered(line.etat, line.caf, status, time);
+        self.counts.answered(seen.etat, seen.caf, status, time);
         if let Some(code) = code {
             metrics::problem(code);
         }
@@ -177,8 +176,8 @@ impl Gate {
                 id,
                 method: if is_refused { "-" } else { method.as_str() },
                 path: if is_refused { "-" } else { uri.path() },
-                etat: line.etat,
-                caf: line.caf,
+                etat: seen.etat,
+                caf: seen.caf,
                 status,
                 code,
                 time,
@@ -190,14 +189,14 @@ impl Gate {
     /// The way of a request, in order: what needs to know of no session. `None` where it asks about the server.
     fn arrive(
         &self,
-        request: Request<Incoming>,
+        request: Request<Sent>,
         provenance: Provenance,
-        connection: Option<&Arc<Link>>,
+        link: &Arc<Link>,
     ) -> Result<Option<Box<Arrival>>, Problem> {
         let shared = &*self.shared;
-        if let Some(connection) = connection.filter(|_| request.method().as_str() == STAND_IN_METHOD) {
+        if request.method().as_str() == STAND_IN_METHOD && link.has_guard() {
             shared.limits.client.check(&ClientKey::from(provenance.client))?;
-            let why = connection.refusal();
+            let why = link.refusal();
             tracing::debug!(id = ?provenance.request_id, %why, "refused before it was a request");
             return Err(why.into());
         }
@@ -207,16 +206,17 @@ impl Gate {
         }
         let client = ClientKey::from(provenance.client);
         shared.limits.client.check(&client)?;
-        let connection = connection.filter(|_| request.version() == Version::HTTP_11).cloned();
+        // HTTP/1.0 knows nothing that comes before an answer (RFC 9110 section 15.2).
+        let link = (request.version() > Version::HTTP_10).then(|| Arc::clone(link));
         let arrival = |path| Arrival {
-            request: request.map(Sent::Client),
+            request,
             provenance,
             path,
             client,
             session: None,
             shown_dead: false,
             clicked_twice: false,
-            connection,
+            link,
         };
         Ok(path.map(|path| Box::new(arrival(path))))
     }

@@ -118,7 +118,7 @@ impl Gate {
         caf: CafCode,
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
-        let teller = arrival.connection.take().map(|connection| connection as Arc<dyn Teller>);
+        let teller = arrival.link.take().map(|link| link as Arc<dyn Teller>);
         let (admitted, cause) = self.permit(caf, arrival)?;
         match self.forwarder.forward_telling(admitted, teller).await {
             Ok(response) => Ok(self.carry(response, cause)),

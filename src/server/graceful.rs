@@ -29,6 +29,11 @@ impl Graceful {
 }
 
 impl Watcher {
+    /// Waits until the program is to end.
+    pub(super) async fn asked(&mut self) {
+        let _ = self.0.changed().await;
+    }
+
     /// Drives a connection to its end, which `wind_down` asks for once the program is to end.
     pub(super) async fn watch<C: Future>(
         mut self,
@@ -39,7 +44,7 @@ impl Watcher {
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended,
-            _ = self.0.changed() => {}
+            () = self.asked() => {}
         }
         wind_down(connection.as_mut());
         connection.await

@@ -4,6 +4,7 @@ mod connection;
 mod descriptors;
 mod graceful;
 mod http1;
+mod http2;
 mod listener;
 mod mutual;
 mod patience;

@@ -155,7 +155,7 @@ fn an_instance_that_takes_one_stream_a_connection_gets_a_second_connection() {
 }
 
 #[test]
-fn an_upload_that_expects_100_is_sent_at_once() {
+fn an_upload_waits_no_longer_than_a_second_for_a_backend_that_never_says_100() {
     let backend = Modern::start(None);
     backend.script(|request| async move {
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -167,8 +167,7 @@ fn an_upload_that_expects_100_is_sent_at_once() {
     let began = Instant::now();
     let sent = client.post("/f").header("Expect", "100-continue").body("text/plain", b"formulaire").send();
     assert_eq!((sent.status, sent.text().as_str()), (200, "formulaire"));
-    assert!(began.elapsed() < Duration::from_millis(700), "it waited for nobody: {:?}", began.elapsed());
-    assert!(backend.last().headers.get("expect").is_none());
+    assert!(began.elapsed() < Duration::from_secs(3), "it waited for nobody: {:?}", began.elapsed());
 }
 
 #[test]

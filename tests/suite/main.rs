@@ -31,6 +31,7 @@ mod http2;
 mod imports;
 mod instances;
 mod instances_hostile;
+mod interim;
 mod led;
 mod limits;
 mod lists;

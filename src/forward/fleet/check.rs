@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{Request, Response, Uri};
+use http::{Request, Uri};
 use http_body_util::Empty;
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::time::{sleep, timeout};
 
 use super::dial::Version;
@@ -63,30 +62,31 @@ async fn ask(team: &Team, member: &Member, check: &Check) -> Result<u16, Reason>
     let (socket, version) = team.dial(member, Offer::All).await?;
     let request = Request::get(check.path.as_str()).header(USER_AGENT, "octroi-check");
     let no_request = |_| Reason::BadRequest("the check's path");
-    let answer: Response<Incoming> = match version {
+    let status = match version {
         Version::Http1 => {
             let (mut sender, connection) =
-                http1::handshake(TokioIo::new(socket)).await.map_err(Reason::Broken)?;
+                http1::handshake(TokioIo::new(socket)).await.map_err(Reason::broken)?;
             let task = Task(tokio::spawn(async move { drop(connection.await) }));
             let request = request.header(HOST, member.authority.clone()).header(CONNECTION, "close");
             let request = request.body(Empty::<Bytes>::new()).map_err(no_request)?;
-            let answer = sender.send_request(request).await.map_err(Reason::Broken)?;
+            let answer = sender.send_request(request).await.map_err(Reason::broken)?;
             drop(task);
-            answer
+            answer.status()
         }
         Version::Http2 => {
-            let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await;
-            let (mut sender, connection) = handshake.map_err(Reason::Broken)?;
+            let (sender, connection) = h2::client::handshake(socket).await.map_err(Reason::broken)?;
             let task = Task(tokio::spawn(async move { drop(connection.await) }));
+            let mut sender = sender.ready().await.map_err(Reason::broken)?;
             let uri = Uri::try_from(format!("{}{}", member.address, check.path));
             let uri = uri.map_err(|_| Reason::BadRequest("the check's path"))?;
-            let request = request.uri(uri).body(Empty::<Bytes>::new()).map_err(no_request)?;
-            let answer = sender.send_request(request).await.map_err(Reason::Broken)?;
+            let request = request.uri(uri).body(()).map_err(no_request)?;
+            let (answer, _) = sender.send_request(request, true).map_err(Reason::broken)?;
+            let answer = answer.await.map_err(Reason::broken)?;
             drop(task);
-            answer
+            answer.status()
         }
     };
-    Ok(answer.status().as_u16())
+    Ok(status.as_u16())
 }
 
 /// A connection's task, which ends with the check.

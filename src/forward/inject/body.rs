@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use lol_html::AsciiCompatibleEncoding;
 
 use super::coding::{Coder, Coding};
@@ -15,7 +14,7 @@ use crate::forward::body::BackendBody;
 use crate::forward::upload::BoxError;
 
 /// The body of an answer on its way to the client.
-pub enum AnswerBody<B: 'static = Incoming> {
+pub enum AnswerBody<B: 'static> {
     /// As the backend sends it.
     AsIs(BackendBody<B>),
     /// HTML with the warning's script.

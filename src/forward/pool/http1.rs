@@ -41,7 +41,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) async fn new(socket: Socket, limit: Duration) -> Result<Self, Reason> {
-        let (sender, connection) = handshake(Wire::new(socket)).await.map_err(Reason::Broken)?;
+        let (sender, connection) = handshake(Wire::new(socket)).await.map_err(Reason::broken)?;
         // What fails is told to the request under way; on an unused connection it concerns nobody.
         let task = tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
         Ok(Self { sender, timer: Box::pin(sleep(limit)), task, idle_since: Instant::now() })

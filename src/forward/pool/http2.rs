@@ -1,28 +1,31 @@
 //! HTTP/2 (RFC 9113): requests share a connection, each on a stream of its own.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST};
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, Parts, Scheme};
-use http::{HeaderValue, Request, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::TokioIo;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{Instance, Sent, Unsent};
+use super::{Answer, Instance, Sent, Unsent};
 use crate::config;
 use crate::forward::error::Reason;
 use crate::forward::fleet::Socket;
+use crate::forward::interim::Listener;
 use crate::forward::upload::{BoxError, Upload};
 use crate::forward::wire::Wire;
+use crate::http2::{self, Heard, Received};
 
 /// Most requests at once on a connection; the instance may allow fewer.
 const MAX_STREAMS: usize = 100;
@@ -34,38 +37,40 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_HEAD: u32 = 64 << 10;
 
 /// The connections that requests share.
-pub(super) struct Shared<B> {
-    connections: RefCell<Vec<Rc<Connection<B>>>>,
+#[derive(Default)]
+pub(super) struct Shared {
+    connections: RefCell<Vec<Rc<Connection>>>,
     /// Whose turn it is to open one.
     turn: Mutex<()>,
     is_swept: Cell<bool>,
 }
 
 /// A connection, closed when dropped.
-struct Connection<B> {
-    sender: SendRequest<Upload<B>>,
+struct Connection {
+    sender: SendRequest<Bytes>,
     scheme: Scheme,
-    /// Most requests at once that the instance takes, as it said last: it may change its mind, and nothing tells.
-    allowed: Box<dyn Fn() -> usize>,
-    streams: Cell<usize>,
+    streams: Rc<Cell<usize>>,
     idle_since: Cell<Instant>,
+    /// How long the instance may grant no room to an upload that nobody waits for any more.
+    patience: Duration,
     task: JoinHandle<()>,
 }
 
-/// A request's place on a connection.
-pub(super) struct Stream<B> {
-    connection: Rc<Connection<B>>,
+/// A request's place on a connection. Dropped while its upload goes on, it resets the stream.
+pub(super) struct Stream {
+    connection: Rc<Connection>,
     pub(super) timer: Pin<Box<Sleep>>,
+    upload: Rc<RefCell<Option<JoinHandle<()>>>>,
 }
 
-impl<B> Shared<B> {
+impl Shared {
     /// A place on a connection that has one.
-    pub(super) fn stream(&self) -> Option<Stream<B>> {
+    pub(super) fn stream(&self) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         if connections.is_empty() {
             return None;
         }
-        connections.retain(|connection| !connection.sender.is_closed());
+        connections.retain(|connection| connection.is_usable());
         connections.iter().find(|connection| connection.has_room()).map(Connection::stream)
     }
 
@@ -74,70 +79,54 @@ impl<B> Shared<B> {
         self.turn.lock().await
     }
 
-    /// Closes what was unused for too long; when the next may be.
-    fn sweep(&self, rule: &config::Backend) -> Option<Instant> {
-        let mut connections = self.connections.borrow_mut();
-        let (now, end) = (Instant::now(), |since| super::end_of(since, rule.keep_alive));
-        connections.retain(|one| {
-            !one.sender.is_closed() && (one.streams.get() > 0 || end(one.idle_since.get()) > now)
-        });
-        let next = |one: &Rc<Connection<B>>| {
-            if one.streams.get() > 0 { end(now) } else { end(one.idle_since.get()) }
-        };
-        connections.iter().map(next).min()
-    }
-}
-
-impl<B> Shared<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
     /// Shares a new connection; the first stream of it.
-    pub(super) async fn open(&self, socket: Socket, rule: &config::Backend) -> Result<Stream<B>, Reason> {
+    pub(super) async fn open(&self, socket: Socket, rule: &config::Backend) -> Result<Stream, Reason> {
         let scheme = socket.scheme();
-        let handshake = Builder::new(Local)
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
+        let (wire, lifeline) = Heard::new(TokioIo::new(Wire::new(socket)));
+        let handshake = Builder::new()
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD)
-            // An instance that is gone without a word is noticed, even where answers are streams without an end.
-            .keep_alive_interval(rule.times.idle.min(rule.times.first_byte) / 2)
-            .keep_alive_timeout(rule.times.connect)
-            .handshake(Wire::new(socket));
-        let (sender, connection) = handshake.await.map_err(Reason::Broken)?;
-        let link = Rc::new(RefCell::new(Some(Box::pin(connection))));
-        let task = tokio::task::spawn_local(drive(Rc::clone(&link)));
-        let allowed =
-            Box::new(move || link.borrow().as_ref().map_or(0, |link| link.current_max_send_streams()));
-        let (streams, idle_since) = (Cell::new(0), Cell::new(Instant::now()));
-        let connection = Rc::new(Connection { sender, scheme, allowed, streams, idle_since, task });
+            .enable_push(false)
+            .handshake(wire);
+        let (sender, mut driver) = handshake.await.map_err(Reason::broken)?;
+        // An instance that is gone without a word is noticed, even where answers are streams without an end.
+        let interval = rule.times.idle.min(rule.times.first_byte) / 2;
+        let streams = Rc::new(Cell::new(0));
+        let busy = Rc::clone(&streams);
+        let pings = driver.ping_pong();
+        let cut =
+            pings.map(|pings| lifeline.cut(pings, interval, rule.times.connect, move || busy.get() > 0));
+        let task = tokio::task::spawn_local(async move {
+            let cut = async {
+                match cut {
+                    Some(cut) => cut.await,
+                    None => std::future::pending().await,
+                }
+            };
+            // What fails is told to the requests under way.
+            tokio::select! {
+                _ = driver => {}
+                () = cut => {}
+            }
+        });
+        let (patience, idle_since) = (rule.times.request, Cell::new(Instant::now()));
+        let connection = Rc::new(Connection { sender, scheme, streams, idle_since, patience, task });
         let stream = connection.stream();
         self.connections.borrow_mut().push(connection);
         Ok(stream)
     }
-}
 
-/// Keeps a connection going, and drops it once it has ended: what fails is told to the requests.
-async fn drive<B>(link: Rc<RefCell<Option<Link<B>>>>)
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    std::future::poll_fn(|cx| match link.borrow_mut().as_mut() {
-        Some(link) => link.as_mut().poll(cx).map(drop),
-        None => Poll::Ready(()),
-    })
-    .await;
-    let ended = link.borrow_mut().take();
-    drop(ended);
-}
-
-type Link<B> = Pin<Box<hyper::client::conn::http2::Connection<Wire, Upload<B>, Local>>>;
-
-impl<B> Default for Shared<B> {
-    fn default() -> Self {
-        Self { connections: RefCell::default(), turn: Mutex::new(()), is_swept: Cell::new(false) }
+    /// Closes what was unused for too long; when the next may be.
+    fn sweep(&self, rule: &config::Backend) -> Option<Instant> {
+        let mut connections = self.connections.borrow_mut();
+        let (now, end) = (Instant::now(), |since| super::end_of(since, rule.keep_alive));
+        connections
+            .retain(|one| one.is_usable() && (one.streams.get() > 0 || end(one.idle_since.get()) > now));
+        let next = |one: &Rc<Connection>| {
+            if one.streams.get() > 0 { end(now) } else { end(one.idle_since.get()) }
+        };
+        connections.iter().map(next).min()
     }
 }
 
@@ -158,59 +147,121 @@ pub(super) fn sweep<B: 'static>(instance: &Rc<Instance<B>>) {
     });
 }
 
-impl<B> Connection<B> {
-    fn has_room(&self) -> bool {
-        self.streams.get() < (self.allowed)().min(MAX_STREAMS)
+impl Connection {
+    /// Whether requests can still begin on it: it is open, and the instance has not said that it will close it.
+    fn is_usable(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        !self.task.is_finished()
+            && matches!(self.sender.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
     }
 
-    fn stream(self: &Rc<Self>) -> Stream<B> {
+    /// Whether the instance takes one more request at once, by what it said last.
+    fn has_room(&self) -> bool {
+        self.streams.get() < self.sender.current_max_send_streams().min(MAX_STREAMS)
+    }
+
+    fn stream(self: &Rc<Self>) -> Stream {
         self.streams.set(self.streams.get() + 1);
-        Stream { connection: Rc::clone(self), timer: Box::pin(sleep(std::time::Duration::ZERO)) }
+        let timer = Box::pin(sleep(Duration::ZERO));
+        Stream { connection: Rc::clone(self), timer, upload: Rc::default() }
     }
 }
 
-impl<B> Drop for Connection<B> {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<B> Drop for Stream<B> {
+impl Drop for Stream {
     fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
         self.connection.streams.set(self.connection.streams.get().saturating_sub(1));
         self.connection.idle_since.set(Instant::now());
     }
 }
 
-impl<B> Stream<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Stream {
+    /// Whether a part of the request's body is not handed over yet.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.upload.borrow().as_ref().is_some_and(|upload| !upload.is_finished())
+    }
+
+    /// Waits until the request's body is handed over, or given up.
+    pub(super) async fn uploaded(&mut self) {
+        let upload = self.upload.take();
+        if let Some(mut upload) = upload {
+            let _ = (&mut upload).await;
+        }
+    }
+
     /// Sends a request; what comes back unsent is in HTTP/1.1's form again.
-    pub(super) fn send(&self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
-        let mut sender = self.connection.sender.clone();
+    pub(super) fn send<B>(&self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B>
+    where
+        B: Body<Data = Bytes> + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (sender, patience) = (self.connection.sender.clone(), self.connection.patience);
         let host = to_http2(&mut request, self.connection.scheme.clone());
-        request.body_mut().release();
+        let uploading = Rc::clone(&self.upload);
         async move {
-            sender.try_send_request(request).await.map_err(|unsent| {
-                let (mut request, error) = Unsent::parts(unsent);
-                if let Some(request) = &mut request {
-                    to_http1(request, host);
+            let mut sender = match sender.ready().await {
+                Ok(sender) => sender,
+                Err(error) => {
+                    to_http1(&mut request, host);
+                    return Err(Unsent { request: Some(Box::new(request)), error: error.into() });
                 }
-                Unsent { request, error }
-            })
+            };
+            let (head, body) = request.into_parts();
+            let listener = body.listener();
+            let sent = sender.send_request(Request::from_parts(head, ()), body.is_end_stream());
+            let broken = |error: h2::Error| Unsent { request: None, error: error.into() };
+            let (answer, mut outgoing) = sent.map_err(broken)?;
+            if !body.is_end_stream() {
+                let upload = async move {
+                    if let Err(error) = http2::send(body, &mut outgoing, patience).await {
+                        tracing::debug!(%error, "an upload to a backend ended early");
+                    }
+                };
+                uploading.replace(Some(tokio::task::spawn_local(upload)));
+            }
+            answered(answer, listener).await.map_err(broken)
         }
     }
 }
 
+/// The answer, after what came before it.
+async fn answered(
+    mut answer: ResponseFuture,
+    listener: Option<Listener>,
+) -> Result<Response<Answer>, h2::Error> {
+    while let Some(interim) = poll_fn(|cx| answer.poll_informational(cx)).await {
+        let interim = interim?;
+        if let Some(listener) = &listener {
+            listener.hear(interim.status(), interim.headers());
+        }
+    }
+    let (head, stream) = answer.await?.into_parts();
+    let body = Received::new(stream, &head.headers);
+    Ok(Response::from_parts(head, Answer::Http2(Box::new(body))))
+}
+
 /// Says in HTTP/2's words what a head says in HTTP/1.1's (RFC 9113 section 8.3.1): the host becomes `:authority`.
 /// What was taken out is given back.
-fn to_http2<B>(request: &mut Request<Upload<B>>, scheme: Scheme) -> Option<HeaderValue> {
+fn to_http2<B>(request: &mut Request<Upload<B>>, scheme: Scheme) -> Option<HeaderValue>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let length = request.body().size_hint().exact();
+    let is_empty_by_nature = request.method().is_safe() || *request.method() == Method::DELETE;
     let headers = request.headers_mut();
-    headers.remove(CONNECTION);
-    // Nobody is told of an interim answer here: the body is sent at once.
-    headers.remove(EXPECT);
+    http2::strip_connection_headers(headers);
+    if let Some(length) = length.filter(|length| *length > 0 || !is_empty_by_nature) {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
     let host = headers.remove(HOST)?;
     let mut parts = Parts::default();
     parts.scheme = Some(scheme);
@@ -223,7 +274,7 @@ fn to_http2<B>(request: &mut Request<Upload<B>>, scheme: Scheme) -> Option<Heade
     Some(host)
 }
 
-fn to_http1<B>(request: &mut Request<Upload<B>>, host: Option<HeaderValue>) {
+fn to_http1<B>(request: &mut Request<B>, host: Option<HeaderValue>) {
     if let Some(host) = host {
         request.headers_mut().insert(HOST, host);
     }
@@ -231,14 +282,4 @@ fn to_http1<B>(request: &mut Request<Upload<B>>, host: Option<HeaderValue>) {
         *request.uri_mut() = Uri::from(path);
     }
     *request.version_mut() = Version::HTTP_11;
-}
-
-/// Runs what a connection needs beside itself on this worker.
-#[derive(Clone, Copy)]
-struct Local;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
 }

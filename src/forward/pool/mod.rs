@@ -6,16 +6,18 @@
 mod http1;
 mod http2;
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryFutureExt as _;
 use futures_util::future::Either;
 use http::{Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
@@ -23,16 +25,21 @@ use tokio::time::{Instant, timeout};
 use self::http1::Connection;
 use self::http2::Stream;
 use super::Prepared;
-use super::error::Reason;
+use super::error::{Break, Reason};
 use super::fleet::{Member, Offer, Team, Version};
+use super::interim;
 use super::upload::{BoxError, Upload};
+use crate::http2::Received;
+
+/// How long the last piece of an upload may take once its answer has ended.
+const LAST_PIECE: Duration = Duration::from_secs(5);
 
 /// One instance, and its connections.
 pub(super) struct Instance<B> {
     team: Arc<Team>,
     pub(super) member: Arc<Member>,
     own: http1::Idle<B>,
-    shared: http2::Shared<B>,
+    shared: http2::Shared,
 }
 
 /// A request's place at an instance, from before it has a connection.
@@ -46,16 +53,22 @@ pub(super) struct Lease<B> {
 
 enum Link<B> {
     Own(Connection<B>),
-    Shared(Stream<B>),
+    Shared(Stream),
 }
 
 /// An answer's head, or why there is none.
-type Sent<B> = Result<Response<Incoming>, Unsent<B>>;
+type Sent<B> = Result<Response<Answer>, Unsent<B>>;
+
+/// An answer's body, as it comes.
+pub(super) enum Answer {
+    Http1(Incoming),
+    Http2(Box<Received>),
+}
 
 /// Why a request was not answered, with the request if nothing of it was sent.
 pub(super) struct Unsent<B> {
     pub(super) request: Option<Prepared<B>>,
-    pub(super) error: hyper::Error,
+    pub(super) error: Break,
 }
 
 impl<B> Instance<B> {
@@ -145,23 +158,47 @@ where
     B::Error: Into<BoxError>,
 {
     /// Sends a request; the answer's head is waited for.
-    pub(super) fn send(&mut self, request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
+    pub(super) fn send(&mut self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
         match &mut self.link {
             Link::Own(connection) => {
+                interim::listen(&mut request);
                 let sending = connection.sender.try_send_request(request);
-                Either::Left(sending.map_err(|unsent| {
-                    let (request, error) = Unsent::parts(unsent);
-                    Unsent { request, error }
-                }))
+                Either::Left(sending.map_ok(|answer| answer.map(Answer::Http1)).map_err(Unsent::from))
             }
             Link::Shared(stream) => Either::Right(stream.send(request)),
         }
     }
 }
 
-impl<B> Unsent<B> {
-    fn parts(mut unsent: TrySendError<Request<Upload<B>>>) -> (Option<Prepared<B>>, hyper::Error) {
-        (unsent.take_message().map(Box::new), unsent.into_error())
+impl<B> From<TrySendError<Request<Upload<B>>>> for Unsent<B> {
+    fn from(mut unsent: TrySendError<Request<Upload<B>>>) -> Self {
+        Self { request: unsent.take_message().map(Box::new), error: unsent.into_error().into() }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Break;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Break>>> {
+        match self.get_mut() {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Break::from),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Break::from),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
     }
 }
 
@@ -193,18 +230,25 @@ impl<B> Lease<B> {
 impl<B: 'static> Lease<B> {
     /// Gives the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { seat, link } = self;
-        if let Link::Own(connection) = link {
-            http1::keep(&seat.0, connection);
+        match self {
+            Self { seat, link: Link::Own(connection) } => http1::keep(&seat.0, connection),
+            Self { link: Link::Shared(stream), .. } if !stream.is_uploading() => {}
+            late @ Self { link: Link::Shared(_), .. } => late.give_back_later(LAST_PIECE),
         }
     }
 
     /// Gives the connection back once the request's upload ends too, if that is within `patience`.
     pub(super) fn give_back_later(self, patience: Duration) {
-        let Self { seat, link: Link::Own(mut connection) } = self else { return };
+        let Self { seat, link } = self;
         tokio::task::spawn_local(async move {
-            if let Ok(Ok(())) = timeout(patience, connection.sender.ready()).await {
-                http1::keep(&seat.0, connection);
+            match link {
+                Link::Own(mut connection) => {
+                    if let Ok(Ok(())) = timeout(patience, connection.sender.ready()).await {
+                        http1::keep(&seat.0, connection);
+                    }
+                }
+                // The seat is taken for as long: the instance still reads.
+                Link::Shared(mut stream) => drop(timeout(patience, stream.uploaded()).await),
             }
         });
     }

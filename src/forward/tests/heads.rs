@@ -168,7 +168,8 @@ fn another_cafs_answer_is_not_given_out() {
 fn a_server_passes_on_what_it_reads_from_a_client() {
     run(async {
         let (front, peer) = (Peer::new().await, Peer::new().await);
-        let forwarder: crate::forward::Forwarder = over(&[("921", &[peer.address])], &timeouts());
+        let forwarder: crate::forward::Forwarder<hyper::body::Incoming> =
+            over(&[("921", &[peer.address])], &timeouts());
         let mut client = front.connect().await;
         let server = front.accept().await.into_stream();
         let service = hyper::service::service_fn(move |request| {

@@ -11,11 +11,11 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::ext::Protocol;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 pub(super) use life::{Cause, Life};
@@ -26,14 +26,14 @@ pub use stream::LiveStream;
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::CafCode;
 use crate::forward::Handshake;
-use pump::Tunnel;
+use pump::{ClientEnd, Tunnel};
 
 /// When to try again where a session has as many tunnels as it may.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Whether a request asks for another protocol than HTTP: hyper leaves something with those that do.
+/// Whether a request asks for another protocol than HTTP: hyper leaves something with those that do over HTTP/1.1.
 pub(super) fn asks_to_switch<B>(request: &Request<B>) -> bool {
-    request.extensions().get::<OnUpgrade>().is_some()
+    *request.method() == Method::CONNECT || request.extensions().get::<OnUpgrade>().is_some()
 }
 
 /// Whether a request over HTTP/2 asks for a WebSocket (RFC 8441).
@@ -60,6 +60,15 @@ fn names(headers: &HeaderMap, name: &http::HeaderName, word: &str) -> bool {
     members.any(|member| member.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
+impl ClientEnd {
+    fn of(arrival: &mut Arrival) -> Self {
+        match &arrival.link {
+            Some(link) if arrival.request.version() == Version::HTTP_2 => Self::Http2(link.duplex()),
+            _ => Self::Http1(hyper::upgrade::on(&mut arrival.request)),
+        }
+    }
+}
+
 impl Gate {
     /// Opens a WebSocket to the backend of the session's Caf, if the backend agrees.
     pub(super) async fn switch(
@@ -67,15 +76,15 @@ impl Gate {
         caf: CafCode,
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
-        let client = hyper::upgrade::on(&mut arrival.request);
+        let client = ClientEnd::of(&mut arrival);
         let is_passive = self.is_passive(&arrival.path);
-        let (connection, id) = (arrival.connection.take(), arrival.provenance.request_id.clone());
+        let (link, id) = (arrival.link.take(), arrival.provenance.request_id.clone());
         let (admitted, cause) = self.permit(caf, arrival)?;
         let seat = self.shared.limits.tunnels.take(*cause.session.id());
         let seat = seat.ok_or_else(|| Problem::too_many(SOON))?;
         match self.forwarder.switch(admitted).await {
             Ok(Handshake::Switched(head, backend)) => {
-                let (life, open) = (Life::new(&self.shared, cause), self.tunnels.open(connection));
+                let (life, open) = (Life::new(&self.shared, cause), self.tunnels.open(link));
                 let tunnel = Tunnel { caf, id, life, is_passive, open, seat };
                 tokio::task::spawn_local(tunnel.run(client, backend));
                 Ok(head.map(|()| Body::from(Full::default())))

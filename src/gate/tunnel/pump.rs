@@ -5,9 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use http::HeaderValue;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::frames::{Frames, close, masked_close};
@@ -15,6 +16,7 @@ use super::life::{Life, Over};
 use super::seats::{Open, Seat};
 use crate::domain::CafCode;
 use crate::forward::BackendEnd;
+use crate::http2::Duplex;
 
 /// The answer that switches must have been given by then.
 const OPENING: Duration = Duration::from_secs(10);
@@ -36,6 +38,27 @@ pub(super) struct Tunnel {
     pub(super) seat: Seat,
 }
 
+/// The client's end, once its answer is given out.
+pub(super) enum ClientEnd {
+    Http1(OnUpgrade),
+    Http2(oneshot::Receiver<Duplex>),
+}
+
+enum Opened {
+    Http1(Upgraded),
+    Http2(Duplex),
+}
+
+impl ClientEnd {
+    /// `None` where the client has gone meanwhile.
+    async fn open(self) -> Option<Opened> {
+        match self {
+            Self::Http1(upgrade) => upgrade.await.ok().map(Opened::Http1),
+            Self::Http2(duplex) => duplex.await.ok().map(Opened::Http2),
+        }
+    }
+}
+
 /// Why a tunnel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -54,12 +77,16 @@ struct Flow {
 }
 
 impl Tunnel {
-    pub(super) async fn run<B>(mut self, client: OnUpgrade, backend: BackendEnd<B>) {
-        let opened = timeout(OPENING, async { tokio::try_join!(client, backend.open()) }).await;
-        let Ok(Ok((client, (backend, _lease)))) = opened else {
+    pub(super) async fn run<B>(mut self, client: ClientEnd, backend: BackendEnd<B>) {
+        let opened = timeout(OPENING, async { tokio::join!(client.open(), backend.open()) }).await;
+        let Ok((Some(client), Ok((backend, _lease)))) = opened else {
             return tracing::debug!(caf = %self.caf, "a tunnel did not open");
         };
-        let end = self.carry(TokioIo::new(client), TokioIo::new(backend)).await;
+        let backend = TokioIo::new(backend);
+        let end = match client {
+            Opened::Http1(client) => self.carry(TokioIo::new(client), backend).await,
+            Opened::Http2(client) => self.carry(client, backend).await,
+        };
         tracing::info!(caf = %self.caf, id = ?self.id, ?end, "a tunnel ended");
         drop(self.seat);
     }

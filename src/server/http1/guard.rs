@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::STAND_IN;
 use super::course::{At, Judged};
 use super::head::Reader;
+use super::STAND_IN;
+use crate::forward::Interim;
 use crate::gate::{Link, Switch};
 
 /// A client's connection, as hyper sees it.
@@ -176,8 +177,10 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.first.is_empty() {
-                let Some(interim) = self.link.interim() else { return Poll::Ready(Ok(())) };
-                self.first = interim;
+                self.first = self.link.interim().iter().flat_map(written).collect();
+                if self.first.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
             }
             let size = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.first))?;
             if size == 0 {
@@ -186,6 +189,19 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
             self.first.drain(..size);
         }
     }
+}
+
+/// An interim answer, as HTTP/1.1 has it.
+fn written(interim: &Interim) -> Vec<u8> {
+    let reason = interim.status().canonical_reason().unwrap_or("Interim");
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", interim.status().as_str()).into_bytes();
+    for (name, value) in interim.headers() {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(piece);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {

@@ -1,0 +1,245 @@
+//! HTTP/2 with clients (RFC 9113): each request has a stream, and a task of its own.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::header::{CONTENT_LENGTH, DATE, EXPECT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use http_body_util::Full;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::connection::{HEAD, TAKING};
+use super::graceful::Watcher;
+use crate::domain::Clock;
+use crate::gate::{Body, Gate, Link, Peer, Sent, Streamed};
+use crate::http2::{self, Duplex, Heard, Received};
+
+/// How HTTP/2 is spoken; one for each worker.
+pub(super) struct Http2 {
+    gate: Rc<Gate>,
+    builder: Builder,
+    dates: Dates,
+}
+
+/// Most requests at once on a connection.
+const STREAMS: u32 = 100;
+/// A client that is silent for so long is asked whether it is there, and has that long to answer.
+const SILENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Http2 {
+    pub(super) fn new(gate: Rc<Gate>) -> Self {
+        let mut builder = Builder::new();
+        builder
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(32 * 1024)
+            .header_table_size(4 * 1024)
+            .max_frame_size(16 * 1024)
+            .initial_window_size(512 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_send_buffer_size(256 * 1024)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(Some(100))
+            .enable_connect_protocol();
+        Self { gate, builder, dates: Dates::new() }
+    }
+
+    /// Serves a connection until either side ends it, or `watcher` asks for its end.
+    pub(super) async fn serve<S>(
+        self: &Rc<Self>,
+        stream: S,
+        peer: Peer,
+        mut watcher: Watcher,
+    ) -> Result<(), h2::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let first = Instant::now() + HEAD;
+        let (stream, lifeline) = Heard::new(stream);
+        let handshake = tokio::select! {
+            biased;
+            () = watcher.asked() => return Ok(()),
+            handshake = timeout_at(first, self.builder.handshake(stream)) => handshake,
+        };
+        let Ok(handshake) = handshake else {
+            tracing::debug!("no HTTP/2 came in time");
+            return Ok(());
+        };
+        let mut connection = handshake?;
+        let pings = connection.ping_pong();
+        let cut = async {
+            match pings {
+                Some(pings) => lifeline.cut(pings, SILENCE, PATIENCE, || true).await,
+                None => std::future::pending().await,
+            }
+        };
+        let asked = Rc::new(Cell::new(false));
+        let serving = Serving { http2: Rc::clone(self), connection, peer, asked: Rc::clone(&asked) };
+        tokio::select! {
+            ended = watcher.watch(serving, |serving| serving.get_mut().connection.graceful_shutdown()) => {
+                return ended;
+            }
+            () = cut => tracing::debug!("the client is gone without a word"),
+            () = silence(first, &asked) => tracing::debug!("no request came in time"),
+        }
+        Ok(())
+    }
+
+    /// Answers one request.
+    async fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, peer: Peer) {
+        let link = Arc::new(Link::of_stream());
+        let (head, stream) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        // What comes after a `CONNECT` is the tunnel's, if one opens.
+        let (body, tunnel) = if head.method == Method::CONNECT {
+            (Sent::Kept(Full::default()), Some(stream))
+        } else {
+            let waiting = expects(&head.headers).then(|| Arc::clone(&link));
+            let body = Streamed::new(Received::new(stream, &head.headers), waiting);
+            (Sent::Http2(Box::new(body)), None)
+        };
+        let request = Request::from_parts(head, body);
+        let Some(response) = self.pass(request, peer, &link, &mut respond).await else {
+            return tracing::debug!("a client gave its request up");
+        };
+        let (mut head, body) = response.into_parts();
+        let tunnel = tunnel.filter(|_| head.status.is_success());
+        self.complete(&mut head.headers, &body, tunnel.is_some());
+        let ends = tunnel.is_none() && (is_head || body.is_end_stream());
+        let mut outgoing = match respond.send_response(Response::from_parts(head, ()), ends) {
+            Ok(outgoing) => outgoing,
+            Err(error) => {
+                tracing::debug!(%error, "an answer could not be sent");
+                return respond.send_reset(Reason::INTERNAL_ERROR);
+            }
+        };
+        match tunnel {
+            Some(stream) => link.hand_over(Duplex::new(stream, outgoing)),
+            None if ends => {}
+            None => {
+                if let Err(error) = http2::send(body, &mut outgoing, TAKING).await {
+                    tracing::debug!(%error, "an answer was not sent whole");
+                }
+            }
+        }
+    }
+
+    /// The gate's answer, after what comes before it; `None` where the client gives its request up meanwhile.
+    async fn pass(
+        &self,
+        request: Request<Sent>,
+        peer: Peer,
+        link: &Arc<Link>,
+        respond: &mut SendResponse<Bytes>,
+    ) -> Option<Response<Body>> {
+        let mut passing = pin!(self.gate.pass(request, peer, link));
+        poll_fn(|cx| {
+            link.wakes(cx.waker());
+            let passed = passing.as_mut().poll(cx);
+            for interim in link.interim() {
+                if let Err(error) = respond.send_informational(interim.into()) {
+                    tracing::debug!(%error, "an interim answer could not be sent");
+                }
+            }
+            match passed {
+                Poll::Ready(Ok(response)) => Poll::Ready(Some(response)),
+                Poll::Ready(Err(never)) => match never {},
+                Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            }
+        })
+        .await
+    }
+
+    /// What HTTP/2 wants a head to say, or not.
+    fn complete(&self, headers: &mut HeaderMap, body: &Body, is_tunnel: bool) {
+        http2::strip_connection_headers(headers);
+        headers.entry(DATE).or_insert_with(|| self.dates.now());
+        if is_tunnel {
+            headers.remove(CONTENT_LENGTH);
+        } else if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+            headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+    }
+}
+
+/// A connection, and the tasks that it starts.
+struct Serving<S> {
+    http2: Rc<Http2>,
+    connection: Connection<Heard<S>, Bytes>,
+    peer: Peer,
+    asked: Rc<Cell<bool>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Serving<S> {
+    type Output = Result<(), h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        while let Some((request, respond)) = ready!(self.connection.poll_accept(cx)).transpose()? {
+            self.asked.set(true);
+            let (http2, peer) = (Rc::clone(&self.http2), self.peer);
+            tokio::task::spawn_local(async move { http2.answer(request, respond, peer).await });
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Ends if nothing was asked until `first`.
+async fn silence(first: Instant, asked: &Cell<bool>) {
+    sleep_until(first).await;
+    if asked.get() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn expects(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|wish| wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What answers are dated by (RFC 9110 section 6.6.1), written once a second.
+struct Dates {
+    clock: Clock,
+    last: RefCell<(i64, HeaderValue)>,
+}
+
+impl Dates {
+    fn new() -> Self {
+        Self { clock: Clock::system(), last: RefCell::new((i64::MIN, HeaderValue::from_static(""))) }
+    }
+
+    fn now(&self) -> HeaderValue {
+        let now = self.clock.now();
+        let mut last = self.last.borrow_mut();
+        if last.0 != now.as_second()
+            && let Ok(written) = DateTimePrinter::new().timestamp_to_rfc9110_string(&now)
+            && let Ok(value) = HeaderValue::try_from(written)
+        {
+            *last = (now.as_second(), value);
+        }
+        last.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_written_as_http_wants_it() {
+        let instant = "2026-02-28T23:59:07Z".parse().expect("an instant");
+        let dates = Dates { clock: Clock::frozen_at(instant), ..Dates::new() };
+        assert_eq!(dates.now(), "Sat, 28 Feb 2026 23:59:07 GMT");
+        dates.clock.advance(Duration::from_mins(1));
+        assert_eq!(dates.now(), "Sun, 01 Mar 2026 00:00:07 GMT");
+    }
+}
