@@ -130,7 +130,12 @@ fn heads_have_a_largest_size() {
     let world = World::new(Kind::Embedded);
     let mut client = world.admitted();
     let answer = client.get("/").program().header("X-Long", &"a".repeat(300_000)).send();
-    assert_eq!(answer.status, 431);
+    assert_eq!((answer.status, answer.header("content-type")), (431, Some("application/problem+json")));
+    let page = client.get("/").page().header("X-Long", &"a".repeat(300_000)).send();
+    assert_eq!((page.status, page.header("content-type")), (431, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("lang=\"fr\""), "{}", page.text());
+    let broken = client.raw(b"GET / HTTP/1.1\r\nAccept: text/html\r\nHost: a\r\nX : y\r\n\r\n").unwrap();
+    assert_eq!((broken.status, broken.header("content-type")), (400, Some("text/html; charset=utf-8")));
     assert_eq!(world.caf921.count(), 0);
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 
 use super::course::{At, Judged};
 use super::head::Reader;
-use super::STAND_IN;
+use super::stand_in;
 use crate::forward::Interim;
 use crate::gate::{Link, Switch};
 
@@ -69,8 +69,9 @@ impl<S> Guard<S> {
         self.cleared = cleared;
         if let Some(why) = judged.refused {
             self.link.refuse(why);
+            let stand_in = stand_in(self.held.get(cleared..).unwrap_or_default());
             self.held.truncate(cleared);
-            self.held.extend_from_slice(STAND_IN);
+            self.held.extend_from_slice(&stand_in);
             self.cleared = self.held.len();
         }
     }

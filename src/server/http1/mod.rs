@@ -24,4 +24,20 @@ pub(super) use guard::Guard;
 pub(super) use head::HEAD_SIZE;
 
 /// The request that stands for a refused one; its method is `gate::STAND_IN_METHOD`.
-const STAND_IN: &[u8] = b"x-octroi-refused / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+const STAND_IN: &[u8] = b"x-octroi-refused / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n";
+/// Longest `Accept` that is looked at in a refused head.
+const ACCEPT_SIZE: usize = 512;
+
+/// What stands for a request that is `refused`, as far as its head has come: a browser is told why on a page, so what
+/// it accepts is said again, if that can be read.
+fn stand_in(refused: &[u8]) -> Vec<u8> {
+    let lines = refused.split(|byte| *byte == b'\n').skip(1).map(<[u8]>::trim_ascii);
+    let accepted = lines.take_while(|line| !line.is_empty()).find_map(|line| {
+        let (name, value) = line.split_at_checked(b"accept:".len())?;
+        name.eq_ignore_ascii_case(b"accept:").then_some(value)
+    });
+    let is_plain =
+        |value: &&[u8]| value.len() <= ACCEPT_SIZE && value.iter().all(|byte| (b' '..=b'~').contains(byte));
+    let accepted = accepted.filter(is_plain).map(|value| [b"accept: ", value.trim_ascii(), b"\r\n"].concat());
+    [STAND_IN, &accepted.unwrap_or_default(), b"\r\n"].concat()
+}

@@ -185,6 +185,29 @@ async fn what_is_refused_is_answered_in_its_turn_and_is_the_last() {
     }
 }
 
+#[test]
+fn a_stand_in_accepts_what_the_refused_one_did_and_nothing_else() {
+    let said = |head: &str| String::from_utf8(super::stand_in(head.as_bytes())).expect("ASCII");
+    let plain = said("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(plain.starts_with(STAND_IN_METHOD) && plain.ends_with("connection: close\r\n\r\n"), "{plain}");
+    let page = said("GET / HTTP/1.1\nHost: a\nACCEPT:text/html, */*;q=0.1\nX");
+    assert!(page.ends_with("\r\naccept: text/html, */*;q=0.1\r\n\r\n"), "{page}");
+    let long = format!("GET / HTTP/1.1\r\nAccept: {}\r\n\r\n", "a".repeat(513));
+    for head in [
+        "accept: text/html\r\n\r\n",
+        "GET / HTTP/1.1\r\nX-Accept: text/html\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\nAccept: text/html",
+        "GET / HTTP/1.1\r\nAccept: text/html\rX: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nAccept: text/\u{0}html\r\n\r\n",
+        "GET / HTTP/1.1\r\nAccept: é\r\n\r\n",
+        "GET / HTTP/1.1\r\nAccept",
+        "",
+        &long,
+    ] {
+        assert_eq!(said(head), plain, "{head:?}");
+    }
+}
+
 #[tokio::test]
 async fn chunks_that_cannot_be_read_refuse_their_head_or_break_their_body() {
     let head: &[u8] = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
