@@ -155,7 +155,9 @@ where
         let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
             Ok(answer) => answer,
             Err(reason) => {
-                if !matches!(reason, Reason::ClientBody) {
+                // Nor is it the instance's failure where the client was about to say more when time was up.
+                let waits = upload.is_some_and(|upload| matches!(upload.silence(), Silence::OfClient(_)));
+                if !waits && !matches!(reason, Reason::ClientBody) {
                     lease.failed(&reason);
                 }
                 return Err((None, reason));

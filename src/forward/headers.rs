@@ -62,6 +62,10 @@ pub(super) fn prepare<B: Body>(
     if survey.te {
         settle_te(headers);
     }
+    if from.by_trusted_proxy && headers.get(&names::TRACEPARENT) != Some(&from.traceparent) {
+        // It tells of a trace that is not gone on with (W3C Trace Context, section 4.3).
+        headers.remove(&names::TRACESTATE);
+    }
     for name in &survey.unwanted {
         headers.remove(name);
     }

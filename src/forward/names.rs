@@ -13,6 +13,7 @@ pub(super) static VOLETS: HeaderName = HeaderName::from_static("x-octroi-volets"
 pub(super) static ASSERTION: HeaderName = HeaderName::from_static("x-octroi-assertion");
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(super) static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

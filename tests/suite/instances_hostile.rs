@@ -234,6 +234,30 @@ fn an_upload_that_its_client_breaks_off_after_the_answer_began_is_no_failure_of_
     }
 }
 
+#[test]
+fn an_upload_that_drips_until_its_time_is_up_is_no_failure_of_the_instance() {
+    let instance = Backend::start("131");
+    let world = south(&[url(instance.address)], |settings| {
+        settings.set("backend", "eject_after", "1").set("backend", "request_timeout", r#""500ms""#);
+    });
+    let mut client = world.signed_in(SOUTH);
+    let whole = client.post("/f").program().body("text/plain", &[b'x'; 900]).bytes();
+    let mut stream = connect(world.gateway.public);
+    let (head, body) = whole.split_at(whole.len() - 900);
+    stream.write_all(head).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut bytes = [0; 4_096];
+    let answered = body.chunks(1).find_map(|byte| {
+        let _ = stream.write_all(byte);
+        stream.read(&mut bytes).ok()
+    });
+    let answer = String::from_utf8_lossy(&bytes[..answered.expect("an answer in time")]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    for told in instances(&world) {
+        assert!(told["state"] == "up" && told["last_error"].is_null(), "{told}");
+    }
+}
+
 /// An instance that begins to answer once it has a request's head, and reads on for as long as it may; how many
 /// connections it had to the end.
 fn eager() -> (SocketAddr, Arc<AtomicUsize>) {

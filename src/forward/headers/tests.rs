@@ -158,11 +158,14 @@ fn a_trusted_proxys_word_is_kept_when_it_is_about_this_client() {
         ("x-forwarded-host", "public.example"),
         ("forwarded", "for=192.0.2.7;host=public.example"),
         ("tracestate", "a=b"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
     let headers = trusted(&kept);
     for (name, value) in kept {
         assert_eq!(headers[name], value, "{name}");
     }
+    let of_no_trace = [("tracestate", "a=b"), ("traceparent", "00-x")];
+    assert_only_ours(&trusted(&of_no_trace), "a state without its trace");
     let forged = [("forwarded", "for=6.6.6.6"), ("x_forwarded_for", "6.6.6.6"), ("x-esat-siret", "6")];
     assert_only_ours(&trusted(&forged), "forged");
 }
