@@ -155,9 +155,7 @@ where
         let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
             Ok(answer) => answer,
             Err(reason) => {
-                // Nor is it the instance's failure where the client was about to say more when time was up.
-                let waits = upload.is_some_and(|upload| matches!(upload.silence(), Silence::OfClient(_)));
-                if !waits && !matches!(reason, Reason::ClientBody) {
+                if !upload.is_some_and(Progress::is_clients_turn) {
                     lease.failed(&reason);
                 }
                 return Err((None, reason));

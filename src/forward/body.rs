@@ -165,8 +165,12 @@ impl<B> Body for BackendBody<B> {
             return Poll::Pending;
         }
         let reason = ready!(self.poll_silence(cx));
+        let upload = self.hold.as_ref().and_then(|hold| hold.upload.as_ref());
         match reason {
             Reason::ClientBody => self.hold = None,
+            Reason::RequestTimeout if upload.is_some_and(|upload| upload.is_clients_turn()) => {
+                self.hold = None;
+            }
             _ => self.fail(reason.name(), &reason),
         }
         Poll::Ready(Some(Err(Error::new(self.caf, reason).into())))

@@ -76,8 +76,8 @@ pub enum Break {
     /// HTTP/1.1.
     #[error(transparent)]
     Http1(#[from] hyper::Error),
-    /// HTTP/2.
-    #[error(transparent)]
+    /// HTTP/2; whoever is told of it may want to know the reason.
+    #[error("{0}")]
     Http2(#[from] h2::Error),
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, EXPECT, SET_COOKIE};
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::names;
@@ -62,6 +62,11 @@ impl From<Interim> for Response<()> {
     fn from(interim: Interim) -> Self {
         interim.0
     }
+}
+
+/// Whether a request's sender may wait with its body until it is told that it is wanted (RFC 9110 section 10.1.1).
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|wish| wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Hears what a backend says before its answer.

@@ -34,7 +34,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::EXPECT;
 use http::{Request, Response, Version};
 use http_body::Body;
 use tokio::time::Instant;
@@ -54,7 +53,7 @@ pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
 pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, OrderError, TlsError};
 pub use self::inject::AnswerBody;
-pub use self::interim::{Interim, Teller};
+pub use self::interim::{Interim, Teller, expects_continue};
 pub use self::switch::{BackendEnd, Handshake};
 pub use self::upload::BoxError;
 
@@ -148,9 +147,8 @@ where
         let desk = &mut self.desk.borrow_mut();
         let marked = headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
         let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
-        let expects = request.headers().get(EXPECT);
-        let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        request.body_mut().expect(expects, teller);
+        let waits = expects_continue(request.headers());
+        request.body_mut().heard_by(teller, waits);
         let deadline = Instant::now() + backend.team.rule.times.request;
         Ok((backend, request, Plan { marked, offer: Offer::All, deadline }))
     }

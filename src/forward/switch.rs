@@ -78,6 +78,12 @@ where
         let plan = Plan { offer: Offer::Http1, ..plan };
         ask(&mut request);
         let (mut answer, lease) = backend.exchange(request, None, plan).await?;
+        if key.is_some() && answer.status().is_success() {
+            // To a client of HTTP/2 that would say that the WebSocket is open (RFC 8441 section 5).
+            let reason = Reason::BadAnswer("no WebSocket where one was asked for");
+            lease.failed(&reason);
+            return Err(reason);
+        }
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             let declined = self.give_out(backend, answer, (lease, None), plan)?;
             return Ok(Handshake::Declined(declined.map(AnswerBody::AsIs)));

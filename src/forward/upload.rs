@@ -91,7 +91,7 @@ impl<B> Upload<B> {
     }
 
     /// What comes before the answer is told to `teller`, and opens a body that `waits` for it.
-    pub(super) fn expect(&mut self, waits: bool, teller: Option<Arc<dyn Teller>>) {
+    pub(super) fn heard_by(&mut self, teller: Option<Arc<dyn Teller>>, waits: bool) {
         let opening = if waits { self.hold() } else { None };
         self.listener = Listener::new(opening, teller);
     }
@@ -194,6 +194,11 @@ impl Progress {
             Stage::TooLarge => Some(Reason::BodyTooLarge),
             _ => None,
         }
+    }
+
+    /// Whether the client is to say more: what does not go on then is not the instance's doing.
+    pub(super) fn is_clients_turn(&self) -> bool {
+        self.stage.get() == Stage::Starved
     }
 
     /// Who is silent, and since when.

@@ -1,4 +1,5 @@
-//! What a connection's guard and the service on it tell each other.
+//! What the gate and whoever serves a connection tell each other while a request is under way: over HTTP/1.1 the
+//! connection's guard, over HTTP/2 the task of the request's stream.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,8 @@ use crate::http2::Duplex;
 /// The method of the request that stands for a refused one; the guard refuses it from clients.
 pub const STAND_IN_METHOD: &str = "x-octroi-refused";
 
-/// Most interim answers that wait for a client to take them, and most bytes of them.
+/// Most interim answers that wait for a client to take them, and most bytes of them. On a stream nobody knows when it
+/// takes them: it is told of no more in all.
 const MOST_UNTOLD: usize = 64;
 const MOST_UNTOLD_SIZE: usize = 64 * 1024;
 
@@ -27,13 +29,22 @@ pub struct Link {
     switch: AtomicU8,
     tunnel_over: Notify,
     /// What the client is to be told before its answer, and whether there is any of it.
-    interim: Mutex<Vec<Interim>>,
+    interim: Mutex<Untold>,
     has_interim: AtomicBool,
     /// Whether the client took all that was sent so far.
     is_flushed: AtomicBool,
     task: Mutex<Option<Waker>>,
     /// Who waits for the stream to carry another protocol.
     taker: Mutex<Option<oneshot::Sender<Duplex>>>,
+}
+
+/// Interim answers that the client has not taken, as far as is known.
+#[derive(Debug, Default)]
+struct Untold {
+    /// Those that are not sent yet.
+    waiting: Vec<Interim>,
+    count: usize,
+    size: usize,
 }
 
 /// What became of a request that asked for another protocol.
@@ -88,7 +99,11 @@ impl Link {
             return Vec::new();
         }
         self.has_interim.store(false, Ordering::Release);
-        std::mem::take(&mut *locked(&self.interim))
+        let mut untold = locked(&self.interim);
+        if !self.is_stream {
+            (untold.count, untold.size) = (0, 0);
+        }
+        std::mem::take(&mut untold.waiting)
     }
 
     /// The bytes of the stream, once its answer is sent and another protocol follows.
@@ -144,11 +159,12 @@ impl Teller for Link {
             return;
         }
         let mut untold = locked(&self.interim);
-        let size: usize = untold.iter().map(Interim::size).sum();
-        if untold.len() == MOST_UNTOLD || size + interim.size() > MOST_UNTOLD_SIZE {
+        if untold.count == MOST_UNTOLD || untold.size + interim.size() > MOST_UNTOLD_SIZE {
             return;
         }
-        untold.push(interim);
+        untold.count += 1;
+        untold.size += interim.size();
+        untold.waiting.push(interim);
         drop(untold);
         self.has_interim.store(true, Ordering::Release);
         if let Some(task) = &*locked(&self.task) {
@@ -159,4 +175,32 @@ impl Teller for Link {
 
 fn locked<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of twice as many as may wait are sent, where the client's connection sends at every `pace`th.
+    fn sent(link: &Link, pace: usize) -> usize {
+        let mut sent = 0;
+        for round in 1..=2 * MOST_UNTOLD {
+            link.tell(Interim::go_on());
+            if round % pace == 0 {
+                sent += link.interim().len();
+            }
+        }
+        sent + link.interim().len()
+    }
+
+    #[test]
+    fn a_client_is_told_of_as_many_as_it_takes_and_on_a_stream_of_so_many_in_all() {
+        let connection = Link::default();
+        assert_eq!(sent(&connection, 1), 0, "not in the middle of an answer");
+        connection.flushed(true);
+        assert_eq!((sent(&connection, 1), sent(&connection, usize::MAX)), (2 * MOST_UNTOLD, MOST_UNTOLD));
+        for pace in [1, usize::MAX] {
+            assert_eq!(sent(&Link::of_stream(), pace), MOST_UNTOLD);
+        }
+    }
 }

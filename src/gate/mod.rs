@@ -170,7 +170,7 @@ impl Gate {
             metrics::problem(code);
         }
         if telemetry::is_recorded() {
-            let is_refused = method.as_str() == STAND_IN_METHOD;
+            let is_refused = method.as_str() == STAND_IN_METHOD && link.has_guard();
             telemetry::record(&Access {
                 at_ms: self.shared.clock.now_ms(),
                 id,

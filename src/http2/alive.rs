@@ -38,11 +38,13 @@ impl Lifeline {
     /// an answer: what it sent before ours may be much. It is only asked where `matters` says so then.
     pub async fn cut(
         self,
-        mut pings: PingPong,
+        pings: Option<PingPong>,
         interval: Duration,
         patience: Duration,
         matters: impl Fn() -> bool,
     ) {
+        // There is one for each connection, and this is it.
+        let Some(mut pings) = pings else { return std::future::pending().await };
         loop {
             let quiet = self.last.get();
             sleep_until((quiet + interval).max(Instant::now() + interval / 2)).await;

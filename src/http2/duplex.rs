@@ -55,6 +55,7 @@ impl AsyncWrite for Duplex {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        // As much as is at hand, since it is sent as soon as there is room.
         self.outgoing.reserve_capacity(bytes.len().min(PIECE));
         if self.outgoing.capacity() == 0 {
             match ready!(self.outgoing.poll_capacity(cx)) {

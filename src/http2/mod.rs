@@ -1,10 +1,12 @@
 //! HTTP/2 (RFC 9113) as both sides of the gateway speak it, on the `h2` crate: hyper's own HTTP/2 has no word for
-//! interim answers (1xx), and takes a body that its sender cancelled for a whole one.
+//! interim answers (1xx), and takes a body that its sender resets with `NO_ERROR` for a whole one.
 
 mod alive;
 mod duplex;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};

@@ -42,8 +42,9 @@ where
         let frame = match frame.await? {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
-                stream.send_reset(Reason::INTERNAL_ERROR);
-                return Err(SendError::Body(error.into()));
+                let error = error.into();
+                stream.send_reset(reason(&*error));
+                return Err(SendError::Body(error));
             }
             None => return Ok(stream.send_data(Bytes::new(), true)?),
         };
@@ -65,6 +66,13 @@ where
             }
         }
     }
+}
+
+/// Why a body broke off: what its own sender said over HTTP/2, unless that would say that all is well.
+fn reason(error: &(dyn std::error::Error + 'static)) -> Reason {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let said = causes.find_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
+    said.filter(|reason| *reason != Reason::NO_ERROR).unwrap_or(Reason::INTERNAL_ERROR)
 }
 
 /// Waits until the peer takes something. Room is asked for once there is something to send, and for no more than a

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::header::{CONTENT_LENGTH, DATE, EXPECT};
+use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::connection::{HEAD, TAKING};
 use super::graceful::Watcher;
 use crate::domain::Clock;
+use crate::forward::expects_continue;
 use crate::gate::{Body, Gate, Link, Peer, Sent, Streamed};
 use crate::http2::{self, Duplex, Heard, Received};
 
@@ -77,13 +78,7 @@ impl Http2 {
             return Ok(());
         };
         let mut connection = handshake?;
-        let pings = connection.ping_pong();
-        let cut = async {
-            match pings {
-                Some(pings) => lifeline.cut(pings, SILENCE, PATIENCE, || true).await,
-                None => std::future::pending().await,
-            }
-        };
+        let cut = lifeline.cut(connection.ping_pong(), SILENCE, PATIENCE, || true);
         let asked = Rc::new(Cell::new(false));
         let serving = Serving { http2: Rc::clone(self), connection, peer, asked: Rc::clone(&asked) };
         tokio::select! {
@@ -105,7 +100,7 @@ impl Http2 {
         let (body, tunnel) = if head.method == Method::CONNECT {
             (Sent::Kept(Full::default()), Some(stream))
         } else {
-            let waiting = expects(&head.headers).then(|| Arc::clone(&link));
+            let waiting = expects_continue(&head.headers).then(|| Arc::clone(&link));
             let body = Streamed::new(Received::new(stream, &head.headers), waiting);
             (Sent::Http2(Box::new(body)), None)
         };
@@ -147,16 +142,18 @@ impl Http2 {
         poll_fn(|cx| {
             link.wakes(cx.waker());
             let passed = passing.as_mut().poll(cx);
+            if respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
             for interim in link.interim() {
                 if let Err(error) = respond.send_informational(interim.into()) {
                     tracing::debug!(%error, "an interim answer could not be sent");
                 }
             }
-            match passed {
-                Poll::Ready(Ok(response)) => Poll::Ready(Some(response)),
-                Poll::Ready(Err(never)) => match never {},
-                Poll::Pending => respond.poll_reset(cx).map(|_| None),
-            }
+            passed.map(|passed| match passed {
+                Ok(response) => Some(response),
+                Err(never) => match never {},
+            })
         })
         .await
     }
@@ -200,10 +197,6 @@ async fn silence(first: Instant, asked: &Cell<bool>) {
     if asked.get() {
         std::future::pending::<()>().await;
     }
-}
-
-fn expects(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|wish| wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// What answers are dated by (RFC 9110 section 6.6.1), written once a second.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::backend::Then;
+use crate::harness::backend::{Then, respond};
 use crate::harness::within;
 use crate::harness::world::{PASSWORD, SIRET, account};
 use crate::parked::full_backend;
@@ -402,6 +402,25 @@ fn pings_and_settings_are_answered_and_no_more_than_asked() {
     assert_eq!((pong.flags, pong.payload.as_slice()), (1, b"12345678".as_slice()));
 }
 
+const HERE: &str = "https://esat.extranet.example";
+
+/// Asks for a WebSocket.
+fn handshake(secured: &Secured, cookie: &str, origin: &str) -> Raw {
+    let more = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":path", "/ws?a"),
+        ("origin", origin),
+        ("sec-websocket-version", "13"),
+    ];
+    let mut raw = Raw::open(secured);
+    let settings = raw.frame().expect("settings");
+    let is_offered = settings.payload.chunks(6).any(|setting| setting == [0, 8, 0, 0, 0, 1]);
+    assert!(is_offered, "RFC 8441: {settings:?}");
+    raw.ask(&request(cookie, &more), false);
+    raw
+}
+
 #[test]
 fn a_websocket_over_http_2() {
     let secured = secured();
@@ -423,26 +442,9 @@ fn a_websocket_over_http_2() {
         Then::Close
     }));
     let cookie = cookie(&secured);
-    let handshake = |origin: &'static str| {
-        let more = [
-            (":method", "CONNECT"),
-            (":protocol", "websocket"),
-            (":path", "/ws?a"),
-            ("origin", origin),
-            ("sec-websocket-version", "13"),
-        ];
-        let mut raw = Raw::open(&secured);
-        let settings = raw.frame().expect("settings");
-        assert!(
-            settings.payload.chunks(6).any(|setting| setting == [0, 8, 0, 0, 0, 1]),
-            "RFC 8441: {settings:?}"
-        );
-        raw.ask(&request(&cookie, &more), false);
-        raw
-    };
-    assert_eq!(handshake("https://evil.example").outcome(), Outcome::Status(403));
+    assert_eq!(handshake(&secured, &cookie, "https://evil.example").outcome(), Outcome::Status(403));
     assert_eq!(secured.world.caf921.bytes(), 0);
-    let mut raw = handshake("https://esat.extranet.example");
+    let mut raw = handshake(&secured, &cookie, HERE);
     assert_eq!(raw.outcome(), Outcome::Status(200));
     let got = secured.world.caf921.last();
     assert_eq!((got.line(), got.one("sec-websocket-version")), ("GET /ws?a HTTP/1.1", "13"));
@@ -464,6 +466,16 @@ fn a_websocket_over_http_2() {
         let frame = raw.frame();
         frame.is_none_or(|frame| frame.kind == DATA && frame.payload.starts_with(&[0x88]))
     });
+}
+
+#[test]
+fn a_websocket_that_the_backend_does_not_open_is_not_told_to_be_open() {
+    let secured = secured();
+    let cookie = cookie(&secured);
+    for (answer, told) in [("200 OK", 502), ("204 No Content", 502), ("404 Not Found", 404)] {
+        secured.world.caf921.script(respond(&format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n")));
+        assert_eq!(handshake(&secured, &cookie, HERE).outcome(), Outcome::Status(told), "{answer}");
+    }
 }
 
 #[test]

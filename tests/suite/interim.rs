@@ -24,6 +24,8 @@ const NORTH: &str = "nord@esat.example";
 const LONG: Duration = Duration::from_secs(10);
 /// So long is waited for what must not come.
 const SHORT: Duration = Duration::from_millis(200);
+/// With [`SHORT`], less than the second after which an upload goes on by itself.
+const SOON: Duration = Duration::from_millis(600);
 
 /// A Caf 591 whose backend, which speaks one protocol, is played by the test.
 struct North {
@@ -236,7 +238,8 @@ fn an_upload_over_http2_stays_where_it_is_until_the_backend_wants_it() {
             assert!(asked.expects(), "{protocol}");
             assert!(timeout(SHORT, interim(&mut answer)).await.is_err(), "nobody said 100 yet");
             asked.tell(100).await;
-            let told = timeout(LONG, interim(&mut answer)).await.expect("it comes by itself").unwrap();
+            // Sooner than it would come if the backend said nothing.
+            let told = timeout(SOON, interim(&mut answer)).await.expect("it comes by itself").unwrap();
             assert_eq!((told.status(), told.headers().len()), (StatusCode::CONTINUE, 0));
             upload.send_data(Bytes::from_static(b"salut"), true).unwrap();
             assert_eq!(asked.piece().await.unwrap().unwrap(), b"salut");
@@ -281,12 +284,42 @@ fn an_upload_over_http1_waits_for_a_backend_of_http2() {
         assert!(asked.expects());
         assert!(timeout(SHORT, client.readable()).await.is_err(), "nobody said 100 yet");
         asked.tell(100).await;
-        assert_eq!(until(&mut client, b"\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+        let told = timeout(SOON, until(&mut client, b"\r\n\r\n")).await.expect("it comes by itself");
+        assert_eq!(told, "HTTP/1.1 100 Continue\r\n\r\n");
         client.write_all(b"salut").await.unwrap();
         assert_eq!(asked.piece().await.unwrap().unwrap(), b"salut");
         asked.answer(200).await;
         let answer = until(&mut client, b"\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    });
+}
+
+/// It may go on for a while; then its stream ends, and its place is free.
+#[test]
+fn an_upload_that_goes_on_after_its_answer_ends_in_time() {
+    let north = North::new("http2");
+    let (world, cookie) = north.clear();
+    north.runtime.block_on(async {
+        let (mut from, mut to) = TcpStream::connect(world.gateway.public).await.unwrap().into_split();
+        let head = format!(
+            "POST /d HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        );
+        to.write_all(head.as_bytes()).await.unwrap();
+        let mut asked = north.asked().await;
+        asked.answer(200).await;
+        let answer = until(&mut from, b"\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let dripping = async {
+            while to.write_all(b"1\r\nx\r\n").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let ended = async { while let Some(Ok(_)) = asked.piece().await {} };
+        tokio::select! {
+            () = dripping => unreachable!("it goes on"),
+            ended = timeout(LONG, ended) => ended.expect("the backend is told"),
+        }
     });
 }
 

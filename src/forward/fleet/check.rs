@@ -19,6 +19,8 @@ use crate::forward::error::Reason;
 
 /// Checks in a row that an instance must fail to get no requests any more.
 const FALL: u32 = 3;
+/// Largest head of an answer over HTTP/2, in bytes.
+const MAX_HEAD: u32 = 64 << 10;
 /// Checks in a row that it must then pass to get some again.
 const RISE: u32 = 2;
 
@@ -74,7 +76,10 @@ async fn ask(team: &Team, member: &Member, check: &Check) -> Result<u16, Reason>
             answer.status()
         }
         Version::Http2 => {
-            let (sender, connection) = h2::client::handshake(socket).await.map_err(Reason::broken)?;
+            let mut http2 = h2::client::Builder::new();
+            let handshake =
+                http2.enable_push(false).max_header_list_size(MAX_HEAD).handshake::<_, Bytes>(socket);
+            let (sender, connection) = handshake.await.map_err(Reason::broken)?;
             let task = Task(tokio::spawn(async move { drop(connection.await) }));
             let mut sender = sender.ready().await.map_err(Reason::broken)?;
             let uri = Uri::try_from(format!("{}{}", member.address, check.path));

@@ -51,7 +51,7 @@ struct Connection {
     scheme: Scheme,
     streams: Rc<Cell<usize>>,
     idle_since: Cell<Instant>,
-    /// How long the instance may grant no room to an upload that nobody waits for any more.
+    /// How long the instance may grant no room to an upload.
     patience: Duration,
     task: JoinHandle<()>,
 }
@@ -93,17 +93,9 @@ impl Shared {
         // An instance that is gone without a word is noticed, even where answers are streams without an end.
         let interval = rule.times.idle.min(rule.times.first_byte) / 2;
         let streams = Rc::new(Cell::new(0));
-        let busy = Rc::clone(&streams);
-        let pings = driver.ping_pong();
-        let cut =
-            pings.map(|pings| lifeline.cut(pings, interval, rule.times.connect, move || busy.get() > 0));
+        let (busy, pings) = (Rc::clone(&streams), driver.ping_pong());
+        let cut = lifeline.cut(pings, interval, rule.times.connect, move || busy.get() > 0);
         let task = tokio::task::spawn_local(async move {
-            let cut = async {
-                match cut {
-                    Some(cut) => cut.await,
-                    None => std::future::pending().await,
-                }
-            };
             // What fails is told to the requests under way.
             tokio::select! {
                 _ = driver => {}
@@ -151,8 +143,7 @@ impl Connection {
     /// Whether requests can still begin on it: it is open, and the instance has not said that it will close it.
     fn is_usable(&self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        !self.task.is_finished()
-            && matches!(self.sender.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
+        matches!(self.sender.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
     }
 
     /// Whether the instance takes one more request at once, by what it said last.
@@ -190,11 +181,12 @@ impl Stream {
     }
 
     /// Waits until the request's body is handed over, or given up.
-    pub(super) async fn uploaded(&mut self) {
-        let upload = self.upload.take();
-        if let Some(mut upload) = upload {
-            let _ = (&mut upload).await;
-        }
+    pub(super) async fn uploaded(&self) {
+        poll_fn(|cx| match self.upload.borrow_mut().as_mut() {
+            Some(upload) => Pin::new(upload).poll(cx).map(drop),
+            None => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// Sends a request; what comes back unsent is in HTTP/1.1's form again.

@@ -248,7 +248,7 @@ impl<B: 'static> Lease<B> {
                     }
                 }
                 // The seat is taken for as long: the instance still reads.
-                Link::Shared(mut stream) => drop(timeout(patience, stream.uploaded()).await),
+                Link::Shared(stream) => drop(timeout(patience, stream.uploaded()).await),
             }
         });
     }

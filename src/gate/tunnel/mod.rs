@@ -84,7 +84,8 @@ impl Gate {
         let seat = seat.ok_or_else(|| Problem::too_many(SOON))?;
         match self.forwarder.switch(admitted).await {
             Ok(Handshake::Switched(head, backend)) => {
-                let (life, open) = (Life::new(&self.shared, cause), self.tunnels.open(link));
+                let (life, open) =
+                    (Life::new(&self.shared, cause), self.tunnels.open(link.filter(|link| link.has_guard())));
                 let tunnel = Tunnel { caf, id, life, is_passive, open, seat };
                 tokio::task::spawn_local(tunnel.run(client, backend));
                 Ok(head.map(|()| Body::from(Full::default())))

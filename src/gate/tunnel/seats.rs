@@ -70,7 +70,8 @@ pub struct Tunnels {
 pub(super) struct Open {
     closing: watch::Receiver<bool>,
     count: Rc<Cell<usize>>,
-    connection: Option<Arc<Link>>,
+    /// Of the connection that it took over, over HTTP/1.1.
+    link: Option<Arc<Link>>,
 }
 
 impl Tunnels {
@@ -78,10 +79,10 @@ impl Tunnels {
         Self { closing: watch::channel(false).0, count: Rc::default() }
     }
 
-    /// Counts one that took `connection` over.
-    pub(super) fn open(&self, connection: Option<Arc<Link>>) -> Open {
+    /// Counts one that took the connection of `link` over, or a stream.
+    pub(super) fn open(&self, link: Option<Arc<Link>>) -> Open {
         self.count.set(self.count.get() + 1);
-        Open { closing: self.closing.subscribe(), count: Rc::clone(&self.count), connection }
+        Open { closing: self.closing.subscribe(), count: Rc::clone(&self.count), link }
     }
 
     /// How many are open.
@@ -110,8 +111,8 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.count.set(self.count.get().saturating_sub(1));
-        if let Some(connection) = &self.connection {
-            connection.end_tunnel();
+        if let Some(link) = &self.link {
+            link.end_tunnel();
         }
     }
 }
