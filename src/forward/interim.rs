@@ -27,7 +27,7 @@ impl Interim {
     }
 
     /// What may be said of a head that is not there yet: nothing of its framing, and no cookies.
-    fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+    pub fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         let is_dropped = |name: &http::HeaderName| {
             [CONTENT_LENGTH, SET_COOKIE].contains(name)
                 || *name == names::CAF_CODE

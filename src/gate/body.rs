@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -75,6 +76,9 @@ impl http_body::Body for Sent {
     }
 }
 
+/// How long a stream whose session has ended may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A response's body.
 pub enum Body {
     /// A page, a state or a problem.
@@ -83,6 +87,26 @@ pub enum Body {
     Backend(AnswerBody<Sent>),
     /// What a backend sends for as long as the session lives.
     Live(Box<LiveStream>),
+}
+
+impl Body {
+    /// When it must have ended, whatever becomes of what its client has not taken; most need not end.
+    pub fn end(&self) -> impl Future<Output = ()> + use<> {
+        let life = match self {
+            Self::Live(stream) => Some(stream.life()),
+            _ => None,
+        };
+        async move {
+            match life {
+                Some(life) => {
+                    life.over().await;
+                    // For the stream to end by itself.
+                    tokio::time::sleep(LAST_WORDS).await;
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
 impl From<Full<Bytes>> for Body {

@@ -1,6 +1,6 @@
 //! One reading of a request: its path, its host, its method.
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::{HeaderValue, Method, Request, Version};
 
 use super::tunnel;
@@ -29,6 +29,13 @@ pub enum Malformed {
     Method,
 }
 
+/// Largest head, in bytes; beyond it 431.
+pub const HEAD_SIZE: usize = 64 * 1024;
+/// Longest target, in bytes; beyond it 400. RFC 9112 section 3 wants 8,000 at least.
+pub const TARGET_SIZE: usize = 16 * 1024;
+/// Most fields of a head; beyond it 431.
+pub const FIELDS: usize = 100;
+
 /// Reads the path that decisions are made on, and refuses what could be read in two ways; `None` where the request
 /// is about the server as a whole (`OPTIONS *`, RFC 9110 section 9.3.7).
 pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malformed> {
@@ -36,14 +43,30 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Option<NormalPath>, Malfor
     if is_tunnel || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
-    if request.version() == Version::HTTP_2 && request.headers().values().any(is_padded) {
-        return Err(Malformed::Head("a value with blanks around it"));
+    if request.version() == Version::HTTP_2 {
+        check_size(request)?;
+        if request.headers().values().any(is_padded) {
+            return Err(Malformed::Head("a value with blanks around it"));
+        }
     }
     check_host(request)?;
     if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return Ok(None);
     }
     Ok(Some(NormalPath::parse(request.uri().path())?))
+}
+
+/// Over HTTP/1.1 the guard holds heads to their limits as they come.
+fn check_size<B>(request: &Request<B>) -> Result<(), Malformed> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET_SIZE {
+        return Err(Malformed::TargetTooLong);
+    }
+    let headers = request.headers();
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    // Cookies come in crumbs there (RFC 9113 section 8.2.3).
+    let fields = headers.len() - headers.get_all(COOKIE).iter().skip(1).count();
+    if fields > FIELDS || target + size > HEAD_SIZE { Err(Malformed::HeadTooLarge) } else { Ok(()) }
 }
 
 /// RFC 9113 section 8.2.1: HTTP/1.1, in which the request is forwarded, would read such a value without the blanks.

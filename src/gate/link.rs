@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use http::StatusCode;
 use tokio::sync::{Notify, oneshot};
 
 use super::Malformed;
@@ -159,7 +160,9 @@ impl Teller for Link {
             return;
         }
         let mut untold = locked(&self.interim);
-        if untold.count == MOST_UNTOLD || untold.size + interim.size() > MOST_UNTOLD_SIZE {
+        let is_full = untold.count >= MOST_UNTOLD || untold.size + interim.size() > MOST_UNTOLD_SIZE;
+        // The one that a client waits for.
+        if is_full && interim.status() != StatusCode::CONTINUE {
             return;
         }
         untold.count += 1;
@@ -179,13 +182,15 @@ fn locked<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     /// How many of twice as many as may wait are sent, where the client's connection sends at every `pace`th.
     fn sent(link: &Link, pace: usize) -> usize {
         let mut sent = 0;
         for round in 1..=2 * MOST_UNTOLD {
-            link.tell(Interim::go_on());
+            link.tell(Interim::of(StatusCode::EARLY_HINTS, &HeaderMap::new()));
             if round % pace == 0 {
                 sent += link.interim().len();
             }

@@ -11,6 +11,7 @@
 //! 7. **reception**: the one `match` on the state, to the portal or to the forwarder.
 
 mod body;
+mod call;
 mod client;
 mod framing;
 mod ids;
@@ -27,11 +28,10 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use tokio::time::Instant;
 
 pub use body::{Body, Sent, Streamed};
 pub use client::Peer;
-pub use framing::Malformed;
+pub use framing::{FIELDS, HEAD_SIZE, Malformed, TARGET_SIZE};
 pub use link::{Link, STAND_IN_METHOD, Switch};
 pub use problem::Problem;
 pub use tunnel::{LiveStream, Tunnels};
@@ -42,10 +42,10 @@ use crate::entry::{Gatekeeper, Provenance};
 use crate::forward::{Fleet, Forwarder};
 use crate::limits::{ClientKey, RateLimiter};
 use crate::parking::{Parking, ParkingCookie};
-use crate::portal::{Portal, Rendering};
+use crate::portal::{Portal, Rendering, is_script};
 use crate::session::{Found, Session, SessionCookie, SessionId, Sessions, Shown, Stage};
 use crate::telemetry::metrics::{self, Counts};
-use crate::telemetry::{self, Access};
+use call::Call;
 use ids::Ids;
 
 /// What all workers share.
@@ -135,25 +135,23 @@ impl Gate {
         peer: Peer,
         link: &Arc<Link>,
     ) -> Result<Response<Body>, Infallible> {
-        let began = Instant::now();
         let provenance = client::provenance(peer, request.headers(), &self.shared.config.server, &self.ids);
-        let request_id = provenance.request_id.clone();
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let stands_in = method.as_str() == STAND_IN_METHOD && link.has_guard();
+        let mut call = Call::new(self, provenance.request_id.clone(), method, uri, stands_in);
         let version = request.version();
         let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
-        let mut seen = Line::default();
         let answer = match self.arrive(request, provenance, link) {
-            Ok(Some(arrival)) => self.admit(arrival, &mut seen).await,
+            Ok(Some(arrival)) => self.admit(arrival, &mut call.line).await,
             Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
-        let id = request_id.to_str().unwrap_or("-");
         let (response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
                 let (code, closes) = (problem.code(), problem.closes());
-                let response = problem.respond(tongue.rendering(), id, &self.shared.portal);
+                let response = problem.respond(tongue.rendering(), call.id(), &self.shared.portal);
                 let mut response = response.map(Body::from);
                 if closes && version < Version::HTTP_2 {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -164,25 +162,7 @@ impl Gate {
         if may_switch {
             link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
-        let (status, time) = (response.status().as_u16(), began.elapsed());
-        self.counts.answered(seen.etat, seen.caf, status, time);
-        if let Some(code) = code {
-            metrics::problem(code);
-        }
-        if telemetry::is_recorded() {
-            let is_refused = method.as_str() == STAND_IN_METHOD && link.has_guard();
-            telemetry::record(&Access {
-                at_ms: self.shared.clock.now_ms(),
-                id,
-                method: if is_refused { "-" } else { method.as_str() },
-                path: if is_refused { "-" } else { uri.path() },
-                etat: seen.etat,
-                caf: seen.caf,
-                status,
-                code,
-                time,
-            });
-        }
+        call.answered(response.status().as_u16(), code);
         Ok(response)
     }
 
@@ -278,6 +258,7 @@ impl Tongue {
     fn of(headers: &HeaderMap) -> Self {
         let mut accepted = headers.get_all(ACCEPT).iter();
         match (accepted.next(), accepted.next()) {
+            _ if is_script(headers) => Self::Read(Rendering::Json),
             (None, _) => Self::Read(Rendering::Json),
             (Some(accept), None) if !headers.contains_key(CONTENT_TYPE) => Self::Unread(accept.clone()),
             _ => Self::Read(read_tongue(headers)),
@@ -292,7 +273,8 @@ impl Tongue {
     }
 }
 
-/// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program.
+/// A problem is a page to one who names HTML and sends no JSON; whoever takes anything is a program, and a page's script
+/// is one too.
 fn read_tongue(headers: &HeaderMap) -> Rendering {
     Rendering::named(headers).unwrap_or(Rendering::Json)
 }

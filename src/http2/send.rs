@@ -10,6 +10,9 @@ use h2::{Reason, SendStream};
 use http_body::Body;
 use tokio::time::timeout;
 
+/// Most that is asked room for at once.
+const PIECE: usize = 64 * 1024;
+
 /// What any body's error can be made into.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,10 +54,7 @@ where
         match frame.into_data() {
             Ok(data) => {
                 let is_last = body.is_end_stream();
-                if !data.is_empty() {
-                    room(stream, patience).await?;
-                }
-                stream.send_data(data, is_last)?;
+                send_data(data, is_last, stream, patience).await?;
                 if is_last {
                     return Ok(());
                 }
@@ -75,16 +75,34 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> Reason {
     said.filter(|reason| *reason != Reason::NO_ERROR).unwrap_or(Reason::INTERNAL_ERROR)
 }
 
-/// Waits until the peer takes something. Room is asked for once there is something to send, and for no more than a
-/// byte: what one stream reserves the others of its connection lack.
-async fn room(stream: &mut SendStream<Bytes>, patience: Duration) -> Result<(), SendError> {
-    stream.reserve_capacity(1);
+/// Sends data as the peer grants room for it: what it does not take stays here, where the wait for it has an end.
+async fn send_data(
+    mut data: Bytes,
+    is_last: bool,
+    stream: &mut SendStream<Bytes>,
+    patience: Duration,
+) -> Result<(), SendError> {
+    while !data.is_empty() {
+        let room = room(data.len().min(PIECE), stream, patience).await?;
+        let piece = data.split_to(room.min(data.len()));
+        stream.send_data(piece, is_last && data.is_empty())?;
+        if data.is_empty() {
+            return Ok(());
+        }
+    }
+    Ok(stream.send_data(data, is_last)?)
+}
+
+/// Waits until the peer takes something, of `wanted` bytes at most; how many. Room is asked for only once there is
+/// something to send: what one stream reserves the others of its connection lack.
+async fn room(wanted: usize, stream: &mut SendStream<Bytes>, patience: Duration) -> Result<usize, SendError> {
+    stream.reserve_capacity(wanted);
     if stream.capacity() > 0 {
-        return Ok(());
+        return Ok(stream.capacity());
     }
     let granted = poll_fn(|cx| stream.poll_capacity(cx));
     match timeout(patience, granted).await {
-        Ok(Some(granted)) => Ok(granted.map(drop)?),
+        Ok(Some(granted)) => Ok(granted?),
         // The stream is over, by a reset or with its connection.
         Ok(None) => Err(h2::Error::from(Reason::STREAM_CLOSED).into()),
         Err(_) => {

@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::graceful::Watcher;
-use super::http1::{Guard, HEAD_SIZE};
+use super::http1::Guard;
 use super::http2::Http2;
 use super::patience::Patient;
 use super::proxy;
 use crate::config::Server;
-use crate::gate::{Gate, Link, Peer, Sent};
+use crate::gate::{Gate, HEAD_SIZE, Link, Peer, Sent};
 
 /// How connections are spoken on; one for each worker.
 pub(super) struct Speaker {

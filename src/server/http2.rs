@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -35,6 +35,10 @@ pub(super) struct Http2 {
 
 /// Most requests at once on a connection.
 const STREAMS: u32 = 100;
+/// What a client may send of one upload before its backend has taken it, in bytes; of all at once, as much for each.
+const UPLOAD: u32 = 128 * 1024;
+/// Largest head, as HTTP/2 counts it; beyond it a bare 431. The gate's own limit is lower, and answered as any other.
+const HEAD_LIST: u32 = 128 * 1024;
 /// A client that is silent for so long is asked whether it is there, and has that long to answer.
 const SILENCE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,11 +48,11 @@ impl Http2 {
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(STREAMS)
-            .max_header_list_size(32 * 1024)
+            .max_header_list_size(HEAD_LIST)
             .header_table_size(4 * 1024)
             .max_frame_size(16 * 1024)
-            .initial_window_size(512 * 1024)
-            .initial_connection_window_size(1024 * 1024)
+            .initial_window_size(UPLOAD)
+            .initial_connection_window_size(STREAMS * UPLOAD)
             .max_send_buffer_size(256 * 1024)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(Some(100))
@@ -111,7 +115,8 @@ impl Http2 {
         let (mut head, body) = response.into_parts();
         let tunnel = tunnel.filter(|_| head.status.is_success());
         self.complete(&mut head.headers, &body, tunnel.is_some());
-        let ends = tunnel.is_none() && (is_head || body.is_end_stream());
+        let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let ends = tunnel.is_none() && (has_none || body.is_end_stream());
         let mut outgoing = match respond.send_response(Response::from_parts(head, ()), ends) {
             Ok(outgoing) => outgoing,
             Err(error) => {
@@ -122,11 +127,7 @@ impl Http2 {
         match tunnel {
             Some(stream) => link.hand_over(Duplex::new(stream, outgoing)),
             None if ends => {}
-            None => {
-                if let Err(error) = http2::send(body, &mut outgoing, TAKING).await {
-                    tracing::debug!(%error, "an answer was not sent whole");
-                }
-            }
+            None => give(body, &mut outgoing).await,
         }
     }
 
@@ -167,6 +168,20 @@ impl Http2 {
         } else if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
             headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
+    }
+}
+
+/// Sends an answer's body; one that is to end with its session ends even where its client takes nothing of it.
+async fn give(body: Body, outgoing: &mut SendStream<Bytes>) {
+    let end = body.end();
+    let sent = tokio::select! {
+        sent = http2::send(body, outgoing, TAKING) => Some(sent),
+        () = end => None,
+    };
+    match sent {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "an answer was not sent whole"),
+        None => outgoing.send_reset(Reason::CANCEL),
     }
 }
 

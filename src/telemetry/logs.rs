@@ -35,6 +35,9 @@ pub enum LogError {
 /// Sends what is logged from now on to standard error.
 pub fn init(level: &str, style: Style) -> Result<(), LogError> {
     let filter = EnvFilter::builder().parse(level)?;
+    // What the peer of an HTTP/2 connection does wrong is no news, and it could do it a million times a second.
+    let is_named = level.contains("h2");
+    let filter = if is_named { filter } else { filter.add_directive("h2=off".parse()?) };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)

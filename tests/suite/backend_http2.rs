@@ -88,7 +88,9 @@ fn a_request_arrives_as_it_was_sent_with_who_is_asking() {
 #[test]
 fn answers_without_a_body_keep_what_they_say_of_it() {
     let backend = Modern::start(None);
-    let world = south(&backend, |_| ());
+    let world = south(&backend, |settings| {
+        settings.set("server", "workers", "1");
+    });
     backend.script(|request| async move {
         let mut answer = text("");
         let is_same = request.headers().contains_key("if-none-match");

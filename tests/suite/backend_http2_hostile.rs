@@ -170,6 +170,64 @@ fn an_upload_waits_no_longer_than_a_second_for_a_backend_that_never_says_100() {
     assert!(began.elapsed() < Duration::from_secs(3), "it waited for nobody: {:?}", began.elapsed());
 }
 
+/// RFC 9113 sections 6.8 and 8.7: the instance has done nothing about these.
+#[test]
+fn a_request_that_the_instance_did_not_look_at_is_sent_again() {
+    for refused in [true, false] {
+        let backend = Raw::start(&[], move |wire, stream, number| {
+            if number % 3 != 1 {
+                wire.answer(stream, "bien");
+            } else if refused {
+                wire.send(RESET, 0, stream, &7_u32.to_be_bytes());
+            } else {
+                let goodbye = [(stream - 2).to_be_bytes(), 0_u32.to_be_bytes()].concat();
+                wire.send(GOAWAY, 0, 0, &goodbye);
+            }
+        });
+        let world = south(backend.address, |settings| {
+            settings.set("backend", "eject_after", "1").set("backend", "retry_budget", "0");
+            settings.set("server", "workers", "1");
+        });
+        let mut client = world.signed_in(SOUTH);
+        for number in 0..4 {
+            let answer = client.request(if number == 1 { "DELETE" } else { "GET" }, "/").program().send();
+            assert_eq!((answer.status, answer.text().as_str()), (200, "bien"), "{refused}, {number}");
+        }
+        assert!(backend.count() >= 5, "{}", backend.count());
+        assert!(instance(&world)["last_error"].is_null(), "{}", instance(&world));
+    }
+}
+
+/// Answers that nobody reads leave the others their room on the connection that they share.
+#[test]
+fn clients_that_do_not_read_stop_nobody_elses_answer() {
+    let backend = Modern::start(None);
+    backend.script(|request| async move {
+        let large = request.uri().path() == "/grand";
+        text(&"x".repeat(if large { 4 << 20 } else { 100_000 }))
+    });
+    let world = south(backend.address, |settings| {
+        settings.set("server", "workers", "1");
+    });
+    let mut client = world.signed_in(SOUTH);
+    client.get("/").program().send();
+    let bytes = client.get("/grand").program().bytes();
+    let stalled: Vec<TcpStream> = (0..30)
+        .map(|_| {
+            let mut stream = TcpStream::connect(world.gateway.public).unwrap();
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    eventually("all of them are asked", || instance(&world)["outstanding"] == 30);
+    for _ in 0..5 {
+        let began = Instant::now();
+        assert_eq!(client.get("/").program().send().body.len(), 100_000);
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+    drop(stalled);
+}
+
 #[test]
 fn odd_heads_neither_reach_the_backend_malformed_nor_count_against_it() {
     let backend = Modern::start(None);

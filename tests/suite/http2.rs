@@ -197,7 +197,7 @@ fn request<'a>(cookie: &'a str, more: &[(&'a str, &'a str)]) -> Fields<'a> {
 fn what_is_malformed_reaches_no_backend() {
     let secured = secured();
     let cookie = cookie(&secured);
-    let long = "a".repeat(40_000);
+    let long = "a".repeat(70_000);
     let malformed: &[&[(&str, &str)]] = &[
         &[("X-Upper", "a")],
         &[("connection", "close")],
@@ -386,6 +386,44 @@ fn a_head_without_end_ends_the_connection() {
     );
     assert!(sent < 20 << 20, "{sent} bytes were taken");
     assert_eq!(secured.world.caf921.bytes(), 0);
+}
+
+/// As over HTTP/1.1.
+#[test]
+fn heads_have_a_largest_size_and_so_many_fields() {
+    let secured = secured();
+    let cookie = cookie(&secured);
+    let sized = |size: usize, fields: usize| {
+        let mut raw = Raw::open(&secured);
+        let value = "a".repeat(size / fields);
+        let names: Vec<String> = (0..fields).map(|number| format!("x-champ-{number}")).collect();
+        let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+        raw.ask(&request(&cookie, &more), true);
+        raw.outcome()
+    };
+    assert_eq!((sized(40_000, 1), sized(400, 80)), (Outcome::Status(200), Outcome::Status(200)));
+    assert_eq!((sized(70_000, 1), sized(400, 120)), (Outcome::Status(431), Outcome::Status(431)));
+    let crumbs: Vec<(&str, &str)> = (0..120).map(|_| ("cookie", "a=b")).collect();
+    let mut raw = Raw::open(&secured);
+    raw.ask(&request(&cookie, &crumbs), true);
+    assert_eq!(raw.outcome(), Outcome::Status(200), "one list of cookies, in crumbs");
+    assert_eq!(secured.world.caf921.count(), 3);
+}
+
+#[test]
+fn a_client_cannot_fill_the_log() {
+    let secured = secured();
+    let mut raw = Raw::open(&secured);
+    for _ in 0..5_000 {
+        // Answers to pings that nobody sent.
+        raw.send(PING, 1, 0, b"12345678");
+    }
+    raw.send(PING, 0, 0, b"la fin !");
+    within(Duration::from_secs(10), "all was read", || {
+        raw.frame().is_none_or(|frame| frame.kind == PING && frame.flags == 1)
+    });
+    let log = secured.world.gateway.logs();
+    assert!(log.len() < 100_000, "{} bytes", log.len());
 }
 
 #[test]

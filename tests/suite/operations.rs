@@ -135,6 +135,34 @@ fn sigterm_lets_a_slow_request_end_and_exits_0() {
     assert_eq!(world.gateway.ended().code(), Some(0));
 }
 
+/// It may have been acted upon.
+#[test]
+fn a_request_whose_client_does_not_wait_has_its_line_too() {
+    let world = World::new(Kind::Embedded);
+    let client = world.admitted();
+    let (asked, wait) = std::sync::mpsc::channel();
+    let asked = std::sync::Mutex::new(asked);
+    world.caf921.script(std::sync::Arc::new(move |_, stream| {
+        let _ = asked.lock().unwrap().send(());
+        // Until the gateway gives it up.
+        let _ = std::io::Read::read(stream, &mut [0]);
+        crate::harness::backend::Then::Close
+    }));
+    let mut stream = crate::harness::client::connect(world.gateway.public);
+    let head = format!(
+        "POST /lent HTTP/1.1\r\nHost: a\r\nCookie: {}\r\nContent-Length: 0\r\n\r\n",
+        client.cookies()
+    );
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    wait.recv().unwrap();
+    drop(stream);
+    eventually("its line is written", || {
+        let logs = world.gateway.logs();
+        let mut lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.any(|line| line["path"] == "/lent" && line["status"] == 499 && line["caf"] == "921")
+    });
+}
+
 #[test]
 fn a_request_is_one_line_and_no_secret_is_in_it() {
     let world = World::new(Kind::Embedded);

@@ -126,6 +126,16 @@ fn tunnels_and_echoes_are_refused() {
 }
 
 #[test]
+fn a_pages_script_is_told_as_a_program_is_even_where_it_accepts_html() {
+    let world = World::new(Kind::Embedded);
+    for (name, value) in [("Sec-Fetch-Mode", "cors"), ("X-Requested-With", "XMLHttpRequest")] {
+        let told = world.gateway.client().get("/d").page().header(name, value).send();
+        assert_eq!(told.problem(), (401, "session-absente".to_owned()), "{name}");
+        assert_eq!(told.header("content-type"), Some("application/problem+json"), "{name}");
+    }
+}
+
+#[test]
 fn heads_have_a_largest_size() {
     let world = World::new(Kind::Embedded);
     let mut client = world.admitted();

@@ -29,10 +29,10 @@ use crate::http2::{self, Heard, Received};
 
 /// Most requests at once on a connection; the instance may allow fewer.
 const MAX_STREAMS: usize = 100;
-/// What an instance may send of one answer, and of all, before the client has taken it: as much as clients may
-/// of their uploads.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What an instance may send of one answer before its client has taken it, in bytes; and of all at once, so that answers
+/// which nobody takes leave the others their room.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// Largest head of an answer, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
 
@@ -87,9 +87,19 @@ impl Shared {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD)
+            .initial_max_send_streams(0)
             .enable_push(false)
             .handshake(wire);
         let (sender, mut driver) = handshake.await.map_err(Reason::broken)?;
+        // Until it says how many requests it takes at once: those beyond would be refused.
+        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(h2::Error::from(h2::Reason::NO_ERROR))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+        .map_err(Reason::broken)?;
         // An instance that is gone without a word is noticed, even where answers are streams without an end.
         let interval = rule.times.idle.min(rule.times.first_byte) / 2;
         let streams = Rc::new(Cell::new(0));
@@ -208,9 +218,20 @@ impl Stream {
             };
             let (head, body) = request.into_parts();
             let listener = body.listener();
+            let mut spare =
+                body.is_end_stream().then(|| Request::from_parts(head.clone(), body.without_body()));
             let sent = sender.send_request(Request::from_parts(head, ()), body.is_end_stream());
-            let broken = |error: h2::Error| Unsent { request: None, error: error.into() };
-            let (answer, mut outgoing) = sent.map_err(broken)?;
+            let broken = |error: h2::Error| {
+                let mut request = spare.take().filter(|_| is_untouched(&error));
+                if let Some(request) = &mut request {
+                    to_http1(request, host.clone());
+                }
+                Unsent { request: request.map(Box::new), error: error.into() }
+            };
+            let (answer, mut outgoing) = match sent {
+                Ok(sent) => sent,
+                Err(error) => return Err(Unsent { request: None, error: error.into() }),
+            };
             if !body.is_end_stream() {
                 let upload = async move {
                     if let Err(error) = http2::send(body, &mut outgoing, patience).await {
@@ -222,6 +243,12 @@ impl Stream {
             answered(answer, listener).await.map_err(broken)
         }
     }
+}
+
+/// Whether the instance says that it has done nothing about a request: it refused its stream, or closes the connection
+/// and names an earlier one as the last that it looks at (RFC 9113 sections 6.8 and 8.7).
+fn is_untouched(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// The answer, after what came before it.

@@ -18,7 +18,7 @@ const DOUBTS: usize = 3;
 
 /// Why a session no longer carries what it opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(in crate::gate) enum Over {
     /// It ended: signed out, expired, revoked, moved on to another Caf.
     Session,
     /// Its volet closed (rule 5).
@@ -56,7 +56,7 @@ impl Life {
     }
 
     /// Waits for its end, as this replica or another saw it.
-    pub(super) async fn over(&self) -> Over {
+    pub(in crate::gate) async fn over(&self) -> Over {
         let id = *self.session.borrow().id();
         let mut doubts = 0;
         loop {

@@ -19,6 +19,7 @@ const GRPC_UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
 /// told at once, where it reads how calls ended.
 pub struct LiveStream {
     stream: AnswerBody<Sent>,
+    life: Life,
     over: Pin<Box<dyn Future<Output = ()>>>,
     is_over: bool,
     farewell: Option<HeaderMap>,
@@ -31,10 +32,18 @@ impl LiveStream {
             |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"application/grpc");
         let status = (HeaderName::from_static("grpc-status"), GRPC_UNAUTHENTICATED);
         let farewell = headers.get(CONTENT_TYPE).is_some_and(is_grpc).then(|| HeaderMap::from_iter([status]));
+        let watched = life.clone();
         let over = Box::pin(async move {
-            life.over().await;
+            watched.over().await;
         });
-        Self { stream, over, is_over: false, farewell }
+        Self { stream, life, over, is_over: false, farewell }
+    }
+}
+
+impl LiveStream {
+    /// What it must not outlive.
+    pub(in crate::gate) fn life(&self) -> Life {
+        self.life.clone()
     }
 }
 

@@ -2,14 +2,7 @@
 
 use http::Uri;
 
-use crate::gate::{Malformed, STAND_IN_METHOD};
-
-/// Largest head, in bytes; beyond it 431.
-pub(in crate::server) const HEAD_SIZE: usize = 64 * 1024;
-/// Longest target, in bytes; beyond it 400. RFC 9112 section 3 wants 8,000 at least.
-const TARGET_SIZE: usize = 16 * 1024;
-/// Most fields of a head; beyond it 431.
-const FIELDS: usize = 100;
+use crate::gate::{FIELDS, HEAD_SIZE, Malformed, STAND_IN_METHOD, TARGET_SIZE};
 
 /// What a head says of the message that it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

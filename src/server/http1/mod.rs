@@ -21,7 +21,6 @@ mod head;
 mod tests;
 
 pub(super) use guard::Guard;
-pub(super) use head::HEAD_SIZE;
 
 /// How the request begins that stands for a refused one; its method is `gate::STAND_IN_METHOD`.
 const STAND_IN: &[u8] = b"x-octroi-refused / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n";
