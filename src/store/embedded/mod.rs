@@ -11,6 +11,7 @@ mod accounts;
 mod counters;
 mod drains;
 mod establishments;
+mod held;
 mod keys;
 mod outbox;
 mod parking;
@@ -32,11 +33,12 @@ use redb::{
 
 use super::Upkeep;
 use crate::domain::{StoreError, Timestamp};
+use held::{Again, Held, Opener};
 use writer::Writer;
 
 /// A store in one file, or in memory alone.
 pub struct Embedded {
-    database: Arc<Database>,
+    held: Arc<Held>,
     writer: Writer,
 }
 
@@ -63,29 +65,26 @@ const FILE: &str = "octroi.redb";
 impl Embedded {
     /// Opens `dir/octroi.redb`, and makes both, for this user alone, where they are not there yet.
     pub fn open(dir: &Path) -> Result<Arc<Self>, OpenError> {
-        let path = dir.join(FILE);
-        let file = private_file(dir, &path).map_err(|error| OpenError::Io(path.clone(), error))?;
-        let database = FileBackend::new(file).and_then(create).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                OpenError::InUse(path)
-            }
-            other => OpenError::Unreadable(path, other),
-        })?;
-        Ok(Self::with(database)?)
+        let dir = dir.to_owned();
+        Self::opened_by(dir.clone(), Box::new(move || open_file(&dir)))
+    }
+
+    fn opened_by(dir: PathBuf, open: Opener) -> Result<Arc<Self>, OpenError> {
+        Ok(Self::with(open()?, Some(Again { dir, open }))?)
     }
 
     /// A store that is gone with the process.
     pub fn in_memory() -> Result<Arc<Self>, OpenError> {
         let database = create(InMemoryBackend::new())
             .map_err(|error| OpenError::Unreadable(PathBuf::from("memory"), error))?;
-        Ok(Self::with(database)?)
+        Ok(Self::with(database, None)?)
     }
 
-    fn with(database: Database) -> Result<Arc<Self>, StoreError> {
-        let database = Arc::new(database);
+    fn with(database: Database, again: Option<Again>) -> Result<Arc<Self>, StoreError> {
         make_tables(&database)?;
-        let writer = Writer::start(Arc::clone(&database))?;
-        Ok(Arc::new(Self { database, writer }))
+        let held = Arc::new(Held::new(database, again));
+        let writer = Writer::start(Arc::clone(&held))?;
+        Ok(Arc::new(Self { held, writer }))
     }
 
     /// Runs `job` on a snapshot, where blocking hurts nobody.
@@ -94,8 +93,8 @@ impl Embedded {
         T: Send + 'static,
         F: FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     {
-        let database = Arc::clone(&self.database);
-        let read = move || job(&database.begin_read()?);
+        let held = Arc::clone(&self.held);
+        let read = move || held.with(|database| job(&database.begin_read()?));
         tokio::task::spawn_blocking(move || read().map_err(StoreError::from))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unreachable("the read was cut short".to_owned())))
@@ -128,6 +127,15 @@ impl std::fmt::Debug for Embedded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Embedded(…)")
     }
+}
+
+fn open_file(dir: &Path) -> Result<Database, OpenError> {
+    let path = dir.join(FILE);
+    let file = private_file(dir, &path).map_err(|error| OpenError::Io(path.clone(), error))?;
+    FileBackend::new(file).and_then(create).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => OpenError::InUse(path),
+        other => OpenError::Unreadable(path, other),
+    })
 }
 
 fn private_file(dir: &Path, path: &Path) -> io::Result<File> {

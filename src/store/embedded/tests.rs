@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redb::{ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
@@ -118,7 +119,7 @@ async fn a_sweep_leaves_nothing_of_what_has_ended() {
     }
     assert_eq!(store.sweep(at(1000)).await.expect("swept"), 0);
     assert_eq!(store.sweep(at(86_400 + 1000)).await.expect("swept"), 100);
-    let snapshot = store.database.begin_read().expect("a snapshot");
+    let snapshot = store.held.with(|database| Ok(database.begin_read()?)).expect("a snapshot");
     for handle in snapshot.list_tables().expect("tables") {
         let table = snapshot.open_untyped_table(handle).expect("a table");
         assert_eq!(table.len().expect("a length"), 0);
@@ -137,4 +138,72 @@ async fn a_key_is_not_added_beside_one_that_cannot_be_read() {
     store.write(write).await.expect("written");
     let key = StoredKey { id: "a".to_owned(), created_at: at(0), pkcs8: String::new() };
     assert!(matches!(store.add_key(&key, 1, 3).await, Err(StoreError::Corrupt(_))));
+}
+
+/// A disk that is full when it is told to be.
+#[derive(Debug)]
+struct Disk {
+    file: FileBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn check(&self) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.file.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_was_full_is_written_to_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let is_full = Arc::new(AtomicBool::new(false));
+    let (path, full) = (dir.path().to_owned(), Arc::clone(&is_full));
+    let open = move || {
+        let file = private_file(&path, &path.join(FILE)).expect("a file");
+        let disk = Disk { file: FileBackend::new(file).expect("a lock"), is_full: Arc::clone(&full) };
+        create(disk).map_err(|error| OpenError::Unreadable(path.clone(), error))
+    };
+    let store = Embedded::opened_by(dir.path().to_owned(), Box::new(open)).expect("a store");
+    AccountStore::add(&*store, &[account("a@esat.example")]).await.expect("added");
+    is_full.store(true, Ordering::Relaxed);
+    AccountStore::add(&*store, &[account("b@esat.example")]).await.expect_err("no room");
+    while store.is_reachable() {
+        tokio::task::yield_now().await;
+    }
+    let before = AccountStore::list(&*store).await.expect("reads go on");
+    is_full.store(false, Ordering::Relaxed);
+    let until = tokio::time::Instant::now() + Duration::from_secs(5);
+    let mut taken = false;
+    while !taken || !store.is_reachable() {
+        taken = taken || AccountStore::add(&*store, &[account("c@esat.example")]).await.is_ok();
+        assert!(tokio::time::Instant::now() < until, "it takes changes again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let after = AccountStore::list(&*store).await.expect("a list");
+    assert_eq!((before.len(), after.len()), (1, 2), "what was acknowledged, and nothing else");
 }

@@ -9,6 +9,7 @@ use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::Failure;
+use super::held::Held;
 use crate::domain::StoreError;
 
 /// The way to the writing thread, which ends with it.
@@ -30,13 +31,13 @@ struct Done {
 const BATCH: usize = 256;
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>) -> Result<Self, StoreError> {
+    pub(super) fn start(held: Arc<Held>) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel();
         let sound = Arc::new(AtomicBool::new(true));
         let told = Arc::clone(&sound);
         let thread = thread::Builder::new()
             .name("octroi-store".to_owned())
-            .spawn(move || write_all(&database, &waiting, &told))
+            .spawn(move || write_all(&held, &waiting, &told))
             .map_err(|error| StoreError::Unreachable(format!("no thread to write with: {error}")))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), sound })
     }
@@ -85,10 +86,14 @@ where
     })
 }
 
-fn write_all(database: &Database, waiting: &Receiver<Job>, sound: &AtomicBool) {
+fn write_all(held: &Held, waiting: &Receiver<Job>, sound: &AtomicBool) {
+    let mut recovered = None;
     while let Ok(first) = waiting.recv() {
+        if !sound.load(Ordering::Relaxed) {
+            held.recover(&mut recovered);
+        }
         let batch = std::iter::once(first).chain(waiting.try_iter().take(BATCH - 1)).collect();
-        let committed = commit(database, batch);
+        let committed = held.with(|database| Ok(commit(database, batch)?)).map_err(StoreError::from);
         if let Err(error) = &committed
             && sound.load(Ordering::Relaxed)
         {
