@@ -172,7 +172,7 @@ impl App {
         background.spawn(async move { sessions.write_actions().await });
         background.spawn(async move { signer.keep_fresh().await });
         background.spawn(Arc::clone(&services.shared.fleet).watch(store.clone()));
-        background.spawn(sweep(store, clock.clone()));
+        background.spawn(sweep(store, Arc::clone(&services.sessions), clock.clone()));
         if let Some(certificate) = certificate {
             background.spawn(certificate.watch());
         }

@@ -38,7 +38,7 @@
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |
 //! | 2 | [`entry`] | who may pass (imports `account`, `establishment`, `session`, `limits`, `outbox`) |
-//! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`) |
+//! |   | [`session`] | a session's life in types, its cookie, its cache (imports `account`, `establishment`, `limits`) |
 //! |   | [`account`] | habilitations, signing in, passwords, lockout (imports `limits`) |
 //! |   | [`parking`] | forms posted after their session ended (imports `session`, `limits`) |
 //! |   | [`establishment`] | what a Caf knows of an ESAT |

@@ -20,7 +20,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("mail", 3, &[]),
     ("entry", 2, &["account", "session", "establishment", "limits", "outbox"]),
     ("parking", 2, &["session", "limits"]),
-    ("session", 2, &["account", "establishment"]),
+    ("session", 2, &["account", "establishment", "limits"]),
     ("account", 2, &["limits"]),
     ("establishment", 2, &[]),
     ("outbox", 2, &[]),

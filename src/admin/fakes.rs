@@ -208,7 +208,8 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
     let hasher = Arc::new(Hasher::new(2, 64).expect("a hasher"));
     let accounts = Accounts::new(memory.clone(), memory.clone(), hasher, clock.clone(), account_policy());
     let cache = Arc::new(SessionCache::new(16));
-    let sessions = Sessions::new(memory.clone(), memory.clone(), cache, clock.clone(), session_policy());
+    let sessions =
+        Sessions::new(memory.clone(), memory.clone(), memory.clone(), cache, clock.clone(), session_policy());
     let accounts = Arc::new(accounts);
     let explainer = Explainer {
         accounts: Arc::clone(&accounts),

@@ -52,6 +52,7 @@ impl Services {
         let sessions = Arc::new(Sessions::new(
             store.clone(),
             store.clone(),
+            store.clone(),
             cache,
             clock.clone(),
             session_policy(config),

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::StartError;
 use crate::config;
 use crate::domain::Clock;
-use crate::session::SessionCache;
+use crate::session::{SessionCache, Sessions};
 use crate::store::{self, Store};
 
 /// How often what has expired is swept from the store.
@@ -34,10 +34,14 @@ pub(super) fn open_store(
     Ok(embedded)
 }
 
-/// Sweeps what has expired, for as long as the program runs.
-pub(super) async fn sweep(store: Arc<dyn Store>, clock: Clock) {
+/// Tells of the sessions that ran out, and sweeps what has expired, for as long as the program runs.
+pub(super) async fn sweep(store: Arc<dyn Store>, sessions: Arc<Sessions>, clock: Clock) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        // A rehearsal's clock that is moved says that time has passed.
+        let _ = tokio::time::timeout(SWEEP, clock.moved()).await;
+        if let Err(error) = sessions.note_expired().await {
+            tracing::error!(%error, "the sessions that ran out could not be looked through");
+        }
         if let Err(error) = store.sweep(clock.now()).await {
             tracing::error!(%error, "what has expired could not be swept");
         }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::sync::Notify;
+
 use super::Timestamp;
 
 /// The time, to the millisecond: the system's, moved by an offset, or standing still where it was put.
@@ -16,6 +18,7 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     offset_ms: AtomicI64,
     frozen_ms: AtomicI64,
+    moved: Notify,
 }
 
 const RUNNING: i64 = i64::MIN;
@@ -23,7 +26,8 @@ const RUNNING: i64 = i64::MIN;
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Inner { offset_ms: AtomicI64::new(0), frozen_ms: AtomicI64::new(RUNNING) }))
+        let (offset_ms, frozen_ms) = (AtomicI64::new(0), AtomicI64::new(RUNNING));
+        Self(Arc::new(Inner { offset_ms, frozen_ms, moved: Notify::new() }))
     }
 
     /// A clock that stands at `instant` until [`Clock::set`] or [`Clock::advance`] moves it.
@@ -56,6 +60,7 @@ impl Clock {
     /// Puts the clock at `instant` and stops it there.
     pub fn set(&self, instant: Timestamp) {
         self.0.frozen_ms.store(instant.as_millisecond(), Ordering::Relaxed);
+        self.0.moved.notify_waiters();
     }
 
     /// Moves a stopped clock forward; a running one is left alone.
@@ -64,6 +69,12 @@ impl Clock {
         let _ = self.0.frozen_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| {
             (at != RUNNING).then(|| at.saturating_add(by))
         });
+        self.0.moved.notify_waiters();
+    }
+
+    /// Ends once the clock is put somewhere else: who looks at it now and then looks again.
+    pub async fn moved(&self) {
+        self.0.moved.notified().await;
     }
 
     /// Follows another clock, told by its present time in milliseconds since 1970.

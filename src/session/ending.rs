@@ -1,10 +1,14 @@
 //! The ends of sessions: each has its reason, which the audit log is told once.
 
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 
+use super::SessionId;
 use super::life::{Session, Sessions};
-use super::{Record, SessionId};
 use crate::domain::{Identifiant, StoreError, Timestamp};
+use crate::limits::{Attempt, AttemptRule};
 use crate::telemetry::audit::{self, Entry};
 
 /// Why a session ended.
@@ -36,8 +40,6 @@ pub enum End {
     Revoked,
     /// Its account is no longer what it was opened with; found out when it was looked at.
     Outdated,
-    /// It could not be moved on: its user has to sign in again.
-    Lost,
     /// The audit log could not be written.
     Unaudited,
 }
@@ -59,18 +61,30 @@ impl End {
             Self::Imported => "imported",
             Self::Revoked => "revoked",
             Self::Outdated => "outdated",
-            Self::Lost => "lost",
             Self::Unaudited => "unaudited",
         })
     }
 }
+
+/// Names that are looked at together.
+const BATCH: usize = 200;
+/// A session that ran out is told of no sooner.
+const SETTLED: Duration = Duration::from_secs(5);
+/// An end is remembered for longer than its session is kept.
+const TOLD: AttemptRule = AttemptRule {
+    max: u32::MAX,
+    lockout: Duration::ZERO,
+    grows: false,
+    longest: Duration::ZERO,
+    memory: Duration::from_hours(24),
+};
 
 impl Sessions {
     /// Ends a session; `false` when it was gone already.
     pub async fn end(&self, session: &Session, why: End) -> Result<bool, StoreError> {
         let removed = self.remove(session.id(), session.stage().holder().account()).await;
         if let Ok(true) = removed {
-            self.note_end(session, why);
+            self.note_end(session, why).await;
         }
         removed
     }
@@ -102,7 +116,9 @@ impl Sessions {
         let removed = self.remove(id, account).await?;
         if removed {
             match kept {
-                Some((record, last)) => self.note_end(&Session::new(*id, record, last.max(seen)), why),
+                Some((record, last)) => {
+                    self.note_end(&Session::new(*id, record, last.max(seen)), why).await;
+                }
                 None => self.note(Entry { who: Some(account.to_string()), ..Entry::default() }, why),
             }
         }
@@ -122,15 +138,68 @@ impl Sessions {
 
     /// For the audit log: a session that ended, told once however often its cookie is shown. Where its time had run
     /// out before, that is why.
-    pub(super) fn note_end(&self, session: &Session, why: End) {
-        if why != End::Told && self.is_first_heard(session.id()) {
-            self.note(entry(session), self.expiry(session).unwrap_or(why));
+    pub(super) async fn note_end(&self, session: &Session, why: End) {
+        if why == End::Told || !self.is_first_heard(session.id()) {
+            return;
+        }
+        let ran_out = self.expiry(session);
+        if ran_out.is_none() || self.is_first_to_tell(session.id()).await {
+            self.note(entry(session), ran_out.unwrap_or(why));
         }
     }
 
-    pub(super) fn note_lost(&self, id: SessionId, record: Record) {
-        let now = self.clock().now();
-        self.note(entry(&Session::new(id, record, now)), End::Lost);
+    /// Tells the audit log of the sessions that ran out: nobody may ever show their cookies again.
+    pub async fn note_expired(&self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let names = self.store().sittings(after, BATCH).await?;
+            let unheard: Vec<SessionId> = names
+                .iter()
+                .map(|(_, id)| *id)
+                .filter(|id| !self.is_over(id) && !self.is_lively(id))
+                .collect();
+            let looked = unheard.iter().map(|id| self.note_if_expired(id));
+            try_join_all(looked).await?;
+            match names.last() {
+                Some((last, _)) if names.len() == BATCH && after != Some(*last) => after = Some(*last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether a session is known here to live on.
+    fn is_lively(&self, id: &SessionId) -> bool {
+        self.cache().find(id).is_some_and(|session| self.is_alive(&session))
+    }
+
+    async fn note_if_expired(&self, id: &SessionId) -> Result<(), StoreError> {
+        let (record, last) = match self.store().find(id).await {
+            Ok(Some(kept)) => kept,
+            // Ended, or moved on, and told by whoever did that.
+            Ok(None) | Err(StoreError::Corrupt(_)) => {
+                self.is_first_heard(id);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let session = Session::new(*id, record, last);
+        // Its last action may be known to another replica alone, for a second.
+        let is_settled = session
+            .ends_at(self.policy())
+            .saturating_add(SETTLED)
+            .is_ok_and(|then| then <= self.clock().now());
+        if is_settled {
+            self.note_end(&session, End::Idle).await;
+        }
+        Ok(())
+    }
+
+    /// Whether no other replica, nor this one before it was started anew, has told of the end.
+    async fn is_first_to_tell(&self, id: &SessionId) -> bool {
+        let key = format!("ended:{}", id.to_text());
+        let counted = self.counters().attempt(&key, &TOLD, self.clock().now()).await;
+        // Twice is better than never.
+        matches!(counted, Ok(Attempt::Allowed { count: 1 }) | Err(_))
     }
 
     fn expiry(&self, session: &Session) -> Option<End> {

@@ -11,6 +11,7 @@ use super::moves::Moves;
 use super::{End, Record, SessionCache, SessionId, SessionStore, Sitting, Stage, Token, Whence};
 use crate::account::{AccountStore, Status};
 use crate::domain::{Clock, Identifiant, NoEntropy, StoreError, Timestamp};
+use crate::limits::Counters;
 
 /// How long sessions live, and how many an account may have.
 #[derive(Debug, Clone)]
@@ -129,6 +130,7 @@ pub enum SessionError {
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
     accounts: Arc<dyn AccountStore>,
+    counters: Arc<dyn Counters>,
     cache: Arc<SessionCache>,
     clock: Clock,
     policy: Policy,
@@ -144,10 +146,12 @@ pub struct Sessions {
 const ENDED: usize = 10_000;
 
 impl Sessions {
-    /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest.
+    /// Sessions kept in `store` for those in `accounts`, with the cache that `store` keeps honest. By `counters` replicas
+    /// agree on who tells of a session's end.
     pub fn new(
         store: Arc<dyn SessionStore>,
         accounts: Arc<dyn AccountStore>,
+        counters: Arc<dyn Counters>,
         cache: Arc<SessionCache>,
         clock: Clock,
         policy: Policy,
@@ -156,7 +160,7 @@ impl Sessions {
         let ended = Cache::new(ENDED);
         let ending = std::sync::Mutex::default();
         let (moves, woken) = (Moves::default(), Notify::new());
-        Self { store, accounts, cache, clock, policy, unwritten, ended, ending, moves, woken }
+        Self { store, accounts, counters, cache, clock, policy, unwritten, ended, ending, moves, woken }
     }
 
     /// How long sessions live.
@@ -205,7 +209,7 @@ impl Sessions {
         let session = Arc::new(Session::new(*id, record, last_action));
         if !self.is_alive(&session) || !self.is_rightful(&session).await? {
             self.cache.forget(id);
-            self.note_end(&session, End::Outdated);
+            self.note_end(&session, End::Outdated).await;
             return Ok(Found::Expired);
         }
         self.cache.insert(&session, stamp);
@@ -318,6 +322,15 @@ impl Sessions {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(super) fn counters(&self) -> &dyn Counters {
+        &*self.counters
+    }
+
+    /// Whether a session is known to have ended, and its end told.
+    pub(super) fn is_over(&self, id: &SessionId) -> bool {
+        self.ended.get(id).is_some()
     }
 
     /// Whether the end of a session is heard of for the first time.

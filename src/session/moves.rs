@@ -28,9 +28,10 @@ const MOST: usize = 10_000;
 impl Sessions {
     /// Ends the session and opens the next one of the same sitting, at another stage, with a new token.
     ///
-    /// The old one is removed first: of two requests that move the same session, one wins, and a crash
-    /// between the two steps asks the user to sign in again rather than leave two doors open. A client that goes
-    /// away in between, as the first of two clicks does, stops nothing.
+    /// The new one is there before the old one goes: a store that takes nothing more leaves the user where they were.
+    /// Of two requests that move the same session, the one that takes the old one away wins. After a crash between the two
+    /// steps the new one is nobody's, since its token was given to nobody. A client that goes away in between, as the
+    /// first of two clicks does, stops nothing.
     pub async fn advance(
         self: &Arc<Self>,
         session: &Session,
@@ -57,15 +58,15 @@ impl Sessions {
         let (sessions, from, former) = (Arc::clone(self), *session.id(), session.record.clone());
         let moved = tokio::spawn(async move {
             let moving = in_sight.then(|| sessions.moves.begin(from)).flatten();
-            if !sessions.remove(&from, former.stage.holder().account()).await? {
+            let account = former.stage.holder().account().clone();
+            let (token, session) = sessions.create(Record { stage, ..former }).await?;
+            let won = sessions.remove(&from, &account).await;
+            if !matches!(won, Ok(true)) {
+                // Where the store cannot be reached it is left behind, until its time runs out.
+                let _ = sessions.remove(session.id(), &account).await;
+                won?;
                 return Err(SessionError::Gone);
             }
-            let record = Record { stage, ..former };
-            let created = sessions.create(record.clone()).await;
-            if created.is_err() {
-                sessions.note_lost(from, record);
-            }
-            let (token, session) = created?;
             if let Some(moving) = moving {
                 moving.ends_at(*session.id());
             }

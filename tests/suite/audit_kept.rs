@@ -134,6 +134,22 @@ on_each_store! {
     }
 }
 
+on_each_store! {
+    fn a_session_that_nobody_comes_back_to_is_told_of_too(kind: Kind) {
+        let mut audited = audited(kind, |_| ());
+        let _left = audited.world.admitted();
+        audited.world.gateway.advance(1_810);
+        audited.ends(ONE_CAF, &["idle-timeout"]);
+        // Once, also by the gateway that comes after.
+        audited.world.gateway.kill();
+        audited.world.restart();
+        audited.world.gateway.advance(10);
+        let mut seen = audited.world.admitted();
+        assert_eq!(seen.post("/portail/deconnexion").program().send().status, 200);
+        audited.ends(ONE_CAF, &["idle-timeout", "signed-out"]);
+    }
+}
+
 #[test]
 fn a_chain_goes_on_when_its_file_was_moved_before_a_restart() {
     let mut audited = audited(Kind::Embedded, |_| ());

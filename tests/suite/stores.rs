@@ -71,6 +71,35 @@ fn without_redis_nobody_is_let_in_and_nobody_is_told_expired() {
     assert_eq!(world.caf921.count(), reached + 1);
 }
 
+/// A full Redis refuses what would be kept, and takes nothing away.
+#[test]
+fn a_full_redis_leaves_everybody_where_they_were() {
+    let world = World::new(Kind::Redis);
+    let redis = world.redis.as_ref().unwrap();
+    let mut several = world.signed_in(TWO_CAFS);
+    several.post("/portail/caf").json(&json!({"caf": "921"})).send();
+    let mut unknown = world.signed_in(TWO_CAFS);
+    let change = json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": "Nouveau-2027"});
+    redis.ask("CONFIG SET maxmemory 1");
+    for (path, body) in [
+        ("/portail/caf", json!({"caf": "751"})),
+        ("/portail/quitter", json!({})),
+        ("/portail/mot-de-passe", change),
+    ] {
+        let before = several.session().unwrap().to_owned();
+        let refused = several.post(path).json(&body).send();
+        assert_eq!(refused.problem(), (503, "service-indisponible".to_owned()), "{path}");
+        assert_eq!(several.session(), Some(before.as_str()), "{path}");
+    }
+    assert_eq!(unknown.post("/portail/caf").json(&json!({"caf": "751"})).send().status, 503);
+    redis.ask("CONFIG SET maxmemory 0");
+    assert_eq!(several.get("/portail/session").program().send().etat(), "admis");
+    assert_eq!(unknown.get("/portail/session").program().send().etat(), "caf_a_choisir");
+    eventually("what was refused works again", || {
+        several.post("/portail/caf").json(&json!({"caf": "751"})).send().status == 200
+    });
+}
+
 #[test]
 fn two_replicas_share_sessions_and_revoke_them_within_a_second() {
     let world = World::new(Kind::Redis);

@@ -73,9 +73,9 @@ impl World {
         accounts.enrol(people(&hash)).await.expect("enrolled");
         store.put(&[known("921")]).await.expect("put");
         let cache = Arc::new(SessionCache::new(16));
-        let accounts_of = Arc::clone(&store) as _;
-        let sessions =
-            Sessions::new(Arc::clone(&store) as _, accounts_of, cache, clock.clone(), session_policy());
+        let (accounts_of, counters) = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+        let kept = Arc::clone(&store) as _;
+        let sessions = Sessions::new(kept, accounts_of, counters, cache, clock.clone(), session_policy());
         let desk = Arc::new(Desk {
             accounts,
             sessions: Arc::new(sessions),

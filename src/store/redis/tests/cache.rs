@@ -33,8 +33,8 @@ async fn replica(server: &Server) -> Replica {
         max_per_account: 3,
     };
     add_owner(&store).await;
-    let accounts = Arc::clone(&store) as _;
-    let sessions = Sessions::new(Arc::clone(&store) as _, accounts, cache, clock.clone(), policy);
+    let (accounts, counters) = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+    let sessions = Sessions::new(Arc::clone(&store) as _, accounts, counters, cache, clock.clone(), policy);
     Replica { store, sessions, clock }
 }
 
