@@ -2,12 +2,17 @@
 //!
 //! Names that no account has are counted like the others, so that a lock tells nothing.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Policy, SignInError};
 use crate::domain::{StoreError, Timestamp};
@@ -17,6 +22,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 pub(super) struct Lockout {
     counters: Arc<dyn Counters>,
+    pending: Arc<Pending>,
     from_one_place: AttemptRule,
     from_anywhere: AttemptRule,
 }
@@ -29,6 +35,50 @@ pub(super) struct Guess {
     counted: u32,
     /// Whether its place is locked, unless it is right.
     locks: bool,
+    /// As long as it is looked at.
+    _pending: Looked,
+}
+
+/// The guesses of this process that are being looked at, by the key of their account and place.
+#[derive(Default)]
+struct Pending {
+    guesses: Mutex<HashMap<String, usize>>,
+    settled: Notify,
+}
+
+/// One of them.
+struct Looked {
+    pending: Arc<Pending>,
+    key: String,
+}
+
+/// One that comes while those before it are being looked at waits so long to hear what became of them: all may be
+/// right, and none of them a failure.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Pending {
+    fn guesses(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(self: &Arc<Self>, key: &str) -> Looked {
+        *self.guesses().entry(key.to_owned()).or_insert(0) += 1;
+        Looked { pending: Arc::clone(self), key: key.to_owned() }
+    }
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        let mut guesses = self.pending.guesses();
+        if let Some(count) = guesses.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                guesses.remove(&self.key);
+            }
+        }
+        drop(guesses);
+        self.pending.settled.notify_waiters();
+    }
 }
 
 /// Time left of the locks that wrong guesses brought.
@@ -65,7 +115,7 @@ impl Lockout {
             |max, grows| AttemptRule { max, lockout: policy.lockout, grows, longest: DAY, memory: DAY };
         let from_one_place = rule(policy.max_failures, true);
         let from_anywhere = rule(policy.max_failures_per_account, false);
-        Self { counters, from_one_place, from_anywhere }
+        Self { counters, pending: Arc::default(), from_one_place, from_anywhere }
     }
 
     /// Counts a guess as wrong before it is looked at; a right one is forgiven afterwards. `epoch` is the
@@ -85,14 +135,15 @@ impl Lockout {
         let locked = |retry_after| Err(SignInError::Locked { retry_after });
         let (noted, tried) = futures_util::future::join(
             self.counters.attempt(&failures, rule, now),
-            self.counters.attempt(&here, &self.from_one_place, now),
+            self.attempt_here(&here, now),
         )
         .await;
         let counted = if let Attempt::Allowed { count } = noted? { count } else { 0 };
-        let locks = match tried? {
-            Attempt::Allowed { count } => count >= self.from_one_place.max,
-            Attempt::Locked { retry_after } => return locked(retry_after),
+        let (count, pending) = match tried? {
+            Ok(allowed) => allowed,
+            Err(retry_after) => return locked(retry_after),
         };
+        let locks = count >= self.from_one_place.max;
         if let Attempt::Locked { retry_after } =
             self.counters.attempt(&anywhere, &self.from_anywhere, now).await?
         {
@@ -100,7 +151,31 @@ impl Lockout {
             self.counters.take_back(&here, &self.from_one_place).await?;
             return locked(retry_after);
         }
-        Ok(Guess { here, anywhere, failures, counted, locks })
+        Ok(Guess { here, anywhere, failures, counted, locks, _pending: pending })
+    }
+
+    /// Counts a guess at its place; or the time to the end of a lock. Where it is locked by guesses that are still being
+    /// looked at, what becomes of these is awaited: a right one takes its lock along.
+    async fn attempt_here(
+        &self,
+        here: &str,
+        now: Timestamp,
+    ) -> Result<Result<(u32, Looked), Duration>, StoreError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut settled = pin!(self.pending.settled.notified());
+            settled.as_mut().enable();
+            let retry_after = match self.counters.attempt(here, &self.from_one_place, now).await? {
+                Attempt::Allowed { count } => return Ok(Ok((count, self.pending.look(here)))),
+                Attempt::Locked { retry_after } => retry_after,
+            };
+            // Those that were allowed a moment before are heard of first.
+            tokio::task::yield_now().await;
+            let is_pending = self.pending.guesses().contains_key(here);
+            if !is_pending || timeout_at(until, settled).await.is_err() {
+                return Ok(Err(retry_after));
+            }
+        }
     }
 
     /// A guess was wrong. That its place is locked is noted: of all places together only the account is known later.

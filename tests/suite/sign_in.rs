@@ -10,6 +10,24 @@ use crate::harness::world::{
 use crate::on_each_store;
 
 on_each_store! {
+    fn right_passwords_that_come_together_lock_nobody_out(kind: Kind) {
+        let world = World::with(kind, |settings| {
+            settings.set("limits", "login_per_client", r#"{ rate = "100/s", burst = 100 }"#);
+        });
+        let statuses = |password: &'static str| -> Vec<u16> {
+            std::thread::scope(|scope| {
+                let tries: Vec<_> = (0..12)
+                    .map(|_| scope.spawn(|| sign_in(&mut world.gateway.client(), ONE_CAF, password).status))
+                    .collect();
+                tries.into_iter().map(|tried| tried.join().unwrap()).collect()
+            })
+        };
+        assert_eq!(statuses(PASSWORD), [200; 12]);
+        let wrong = statuses("faux-2026");
+        let count = |status: u16| wrong.iter().filter(|own| **own == status).count();
+        assert_eq!((count(401), count(429)), (5, 7), "{wrong:?}");
+    }
+
     fn each_account_signs_in_to_the_state_that_is_its_own(kind: Kind) {
         let world = World::new(kind);
         for (identifiant, etat, page) in [
