@@ -96,7 +96,7 @@ pub(super) static BACKEND: Section = Section {
         Key::default::<Budget>(
             "retry_budget",
             "20",
-            "Requests that may be sent to a second instance, of a hundred; only such as are safe to repeat.",
+            "Requests that may be sent a second time, of a hundred; only such as are safe to repeat.",
         ),
         Key::default::<Duration>("check_interval", "5s", "Time between two checks of an instance."),
         Key::default::<Duration>("check_timeout", "2s", "Longest that a check may take."),

@@ -106,7 +106,8 @@ where
         Ok((place, instance(place)?.seat().await?))
     }
 
-    /// Asks one instance, on a connection that was used before if there is one, then on a new one.
+    /// Asks one instance, on a connection that was used before if there is one, then on a new one: also where the instance
+    /// closes the former as it is used, and asking twice is the same as once.
     async fn ask(
         &self,
         (place, seat): (usize, Seat<B>),
@@ -121,14 +122,17 @@ where
         }
         let seat = match seat.reuse(plan.offer) {
             Err(seat) => seat,
-            Ok(mut lease) => match self.send(&mut lease, request, upload, plan).await {
-                Ok(answer) => return Ok((answer, lease)),
-                Err((Some(unsent), _)) => {
-                    request = unsent;
-                    lease.into_seat()
-                }
-                Err(failure) => return Err(failure),
-            },
+            Ok(mut lease) => {
+                let is_stale = lease.may_be_stale() && self.team.budget.is_some();
+                let spare = if is_stale { copy(&request) } else { None };
+                request = match (self.send(&mut lease, request, upload, plan).await, spare) {
+                    (Ok(answer), _) => return Ok((answer, lease)),
+                    (Err((Some(unsent), _)), _) => unsent,
+                    (Err((None, Reason::Broken(_))), Some(again)) if self.team.may_repeat() => again,
+                    (Err(failure), _) => return Err(blame(&lease, failure)),
+                };
+                lease.into_seat()
+            }
         };
         let mut lease = match seat.connect(plan.offer).await {
             Ok(lease) => lease,
@@ -139,8 +143,10 @@ where
                 return Err((Some(request), reason));
             }
         };
-        let answer = self.send(&mut lease, request, upload, plan).await?;
-        Ok((answer, lease))
+        match self.send(&mut lease, request, upload, plan).await {
+            Ok(answer) => Ok((answer, lease)),
+            Err(failure) => Err(blame(&lease, failure)),
+        }
     }
 
     /// The answer; or why there is none, with the request if nothing of it was sent.
@@ -172,11 +178,7 @@ where
                 if let Some(failure) = upload.and_then(Progress::failure) {
                     return Err((unsent.request, failure));
                 }
-                let reason = Reason::Broken(unsent.error);
-                if unsent.request.is_none() {
-                    lease.failed(&reason);
-                }
-                Err((unsent.request, reason))
+                Err((unsent.request, Reason::Broken(unsent.error)))
             }
         }
     }
@@ -212,6 +214,14 @@ where
             timer.as_mut().reset((since + limit).min(deadline));
         }
     }
+}
+
+/// A connection that broke off once something was sent is the instance's failure.
+fn blame<B>(lease: &Lease<B>, failure: Failure<B>) -> Failure<B> {
+    if let (None, reason @ Reason::Broken(_)) = &failure {
+        lease.failed(reason);
+    }
+    failure
 }
 
 /// Whether an instance that answers says itself that it is not well.

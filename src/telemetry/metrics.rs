@@ -114,7 +114,7 @@ pub struct Instance {
 pub struct Backends {
     /// All instances.
     pub instances: Vec<Instance>,
-    /// By Caf, the requests that were sent to a second instance.
+    /// By Caf, the requests that were sent a second time.
     pub retries: Vec<(CafCode, u64)>,
 }
 
@@ -144,7 +144,7 @@ impl Backends {
         for (caf, count) in &self.retries {
             retries.get_or_create(&[("caf", caf.to_string())]).inc_by(*count);
         }
-        registry.register("backend_retries", "Requests that were sent to a second instance", retries);
+        registry.register("backend_retries", "Requests that were sent a second time", retries);
     }
 }
 

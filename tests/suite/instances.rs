@@ -450,6 +450,38 @@ fn replicas_keep_to_the_same_orders() {
     eventually("the first one follows", || here.get("/").program().send().status == 200);
 }
 
+/// As a backend does whose patience with an unused connection ends as the next request comes.
+#[test]
+fn a_connection_that_is_closed_as_it_is_used_costs_a_safe_request_nothing() {
+    let south = South::new(1, |settings| {
+        settings.set("backend", "eject_after", "1").set("server", "workers", "1");
+    });
+    let served = std::sync::Mutex::new(std::collections::HashSet::new());
+    south.instances[0].script(Arc::new(move |_, stream| {
+        // The second request on each connection is read, and not answered.
+        if !served.lock().unwrap().insert(stream.peer_addr().unwrap()) {
+            return Then::Close;
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbien");
+        Then::Keep
+    }));
+    let mut client = south.client();
+    let unused_for_a_while = || std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(client.get("/").program().send().status, 200);
+    unused_for_a_while();
+    let asked = south.instances[0].count();
+    assert_eq!(client.get("/").program().send().text(), "bien");
+    assert_eq!(south.instances[0].count(), asked + 2);
+    unused_for_a_while();
+    let asked = south.instances[0].count();
+    assert_eq!(
+        client.post("/f").program().body("text/plain", b"a").send().status,
+        502,
+        "it may have been read"
+    );
+    assert_eq!(south.instances[0].count(), asked + 1);
+}
+
 #[test]
 fn an_exchange_that_drips_ends_in_time_and_events_do_not() {
     let south = South::new(1, |settings| {

@@ -47,7 +47,12 @@ impl Team {
 
     /// Whether one more request may be sent a second time, to another than those that were tried; it is then counted.
     pub(in crate::forward) fn may_retry(&self, tried: &[usize]) -> bool {
-        let may = self.others(usize::MAX, tried).next().is_some() && self.budget.take();
+        self.others(usize::MAX, tried).next().is_some() && self.may_repeat()
+    }
+
+    /// Whether one more request may be sent a second time; it is then counted.
+    pub(in crate::forward) fn may_repeat(&self) -> bool {
+        let may = self.budget.take();
         if may {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }

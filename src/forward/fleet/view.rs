@@ -18,7 +18,7 @@ pub struct CafView {
     pub name: String,
     /// Whether an operator keeps new requests from all of it.
     pub draining: bool,
-    /// Requests that were sent to a second instance since the program started.
+    /// Requests that were sent a second time since the program started.
     pub retries: u64,
     /// Its instances, in the configuration's order.
     pub instances: Vec<InstanceView>,

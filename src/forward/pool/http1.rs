@@ -27,7 +27,11 @@ pub(super) struct Connection<B> {
     pub(super) timer: Pin<Box<Sleep>>,
     task: JoinHandle<()>,
     idle_since: Instant,
+    is_rested: bool,
 }
+
+/// Unused for so long, a connection may be closed by the instance at the very moment at which it is used.
+const REST: Duration = Duration::from_millis(500);
 
 /// Unused connections, the one used last at the back: that one is taken first, and the others age.
 pub(super) struct Idle<B> {
@@ -44,11 +48,17 @@ where
         let (sender, connection) = handshake(Wire::new(socket)).await.map_err(Reason::broken)?;
         // What fails is told to the request under way; on an unused connection it concerns nobody.
         let task = tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
-        Ok(Self { sender, timer: Box::pin(sleep(limit)), task, idle_since: Instant::now() })
+        let (timer, idle_since) = (Box::pin(sleep(limit)), Instant::now());
+        Ok(Self { sender, timer, task, idle_since, is_rested: false })
     }
 }
 
 impl<B> Connection<B> {
+    /// Whether it was unused for a while before it was taken.
+    pub(super) fn is_rested(&self) -> bool {
+        self.is_rested
+    }
+
     /// Whether a request can be sent now; one that cannot, unused as it is, is being closed.
     fn is_usable(&self) -> bool {
         self.sender.is_ready()
@@ -70,7 +80,8 @@ impl<B> Idle<B> {
     pub(super) fn take(&self, keep_alive: Duration) -> Option<Connection<B>> {
         let mut connections = self.connections.borrow_mut();
         let now = Instant::now();
-        while let Some(connection) = connections.pop_back() {
+        while let Some(mut connection) = connections.pop_back() {
+            connection.is_rested = connection.idle_since + REST <= now;
             if super::end_of(connection.idle_since, keep_alive) <= now {
                 connections.clear();
             } else if connection.is_usable() {

@@ -208,6 +208,11 @@ impl<B> Lease<B> {
         &self.seat.0.member
     }
 
+    /// Whether the instance may be closing the connection at this very moment, having waited long enough.
+    pub(super) fn may_be_stale(&self) -> bool {
+        matches!(&self.link, Link::Own(connection) if connection.is_rested())
+    }
+
     /// Notes that the instance failed this request.
     pub(super) fn failed(&self, what: &dyn std::fmt::Display) {
         self.seat.0.team.failed(self.member(), what);
