@@ -178,13 +178,13 @@ impl LocalPath {
         Self("/".to_owned())
     }
 
-    /// Takes a path and query of at most 2,000 visible ASCII characters that no browser can read as
+    /// Takes a path and query of at most 4,000 visible ASCII characters that no browser can read as
     /// another origin; anything else is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let visible = text.bytes().all(|b| b.is_ascii_graphic());
         let path = text.split(['?', '#']).next().unwrap_or_default();
         let local = visible && !text.contains('\\') && NormalPath::parse(path).is_ok();
-        (local && text.len() <= 2_000).then(|| Self(text.to_owned()))
+        (local && text.len() <= 4_000).then(|| Self(text.to_owned()))
     }
 
     /// The path and query.

@@ -1,9 +1,10 @@
 //! Requests that another site made a browser send.
 //!
-//! A browser says which site a request comes from in `Sec-Fetch-Site`, an older one in `Origin`. A request
-//! that carries neither comes from a program, or from a browser so old that only `SameSite` cookies protect it.
+//! A browser says which site a request comes from in `Sec-Fetch-Site`, an older one in `Origin`, a still older one in
+//! `Referer` alone, and often nowhere. A request that carries none of them comes from a program, or from a browser that
+//! was told to say nothing.
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, REFERER};
 use http::{HeaderValue, Method, Request};
 
 use super::tunnel;
@@ -22,10 +23,22 @@ pub(super) fn is_foreign<B>(request: &Request<B>, public: Option<&Origin>, https
         Some(b"same-origin" | b"none") => false,
         Some(_) => true,
         None => {
-            let own = |origin: &HeaderValue| is_own(origin.as_bytes(), request, public, https);
-            !headers.get_all(ORIGIN).iter().all(own)
+            let own = |origin: &[u8]| is_own(origin, request, public, https);
+            let mut origins = headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes).peekable();
+            if origins.peek().is_some() {
+                return !origins.all(own);
+            }
+            !headers.get_all(REFERER).iter().filter_map(origin_of).all(own)
         }
     }
+}
+
+/// The origin of the page that a link or form stood on (RFC 9110 section 10.1.3); none of what is no page of the web.
+fn origin_of(page: &HeaderValue) -> Option<&[u8]> {
+    let page = page.as_bytes();
+    let scheme = [b"https://".as_slice(), b"http://"].into_iter().find(|scheme| page.starts_with(scheme))?;
+    let end = page[scheme.len()..].iter().position(|byte| b"/?#\\".contains(byte));
+    Some(end.map_or(page, |end| &page[..scheme.len() + end]))
 }
 
 fn is_own<B>(origin: &[u8], request: &Request<B>, public: Option<&Origin>, https: bool) -> bool {
@@ -75,6 +88,30 @@ mod tests {
         assert!(foreign(
             Method::POST,
             &[("origin", "https://esat.example"), ("origin", "https://evil.example")]
+        ));
+    }
+
+    #[test]
+    fn one_older_still_is_known_by_the_page_it_comes_from() {
+        for own in
+            ["http://127.0.0.1:8080/d?x", "https://ESAT.example/", "https://esat.example", "about:blank", ""]
+        {
+            assert!(!foreign(Method::POST, &[("referer", own)]), "{own}");
+        }
+        for page in [
+            "https://evil.example/p",
+            "https://evil.example",
+            "http://esat.example/",
+            "https://esat.example@evil.example/",
+            "https://esat.example.evil.example/",
+            "https://evil.example\\esat.example/",
+        ] {
+            assert!(foreign(Method::POST, &[("referer", page)]), "{page}");
+            assert!(!foreign(Method::GET, &[("referer", page)]), "{page}");
+        }
+        assert!(!foreign(
+            Method::POST,
+            &[("origin", "https://esat.example"), ("referer", "https://evil.example/")]
         ));
     }
 

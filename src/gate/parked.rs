@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
@@ -25,6 +25,22 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Length of a body that asks for a form to be sent: the field, `=`, and 43 characters.
 const WORD_LENGTH: usize = PARKED_FIELD.len() + 1 + 43;
 
+/// Whether a body asks for a form to be sent, whichever it is: nothing that a backend should ever see.
+fn is_word(body: &[u8]) -> bool {
+    let value = body.strip_prefix(PARKED_FIELD.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+    body.len() == WORD_LENGTH
+        && value
+            .is_some_and(|word| word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)))
+}
+
+/// What became of a form that came too late.
+enum Late {
+    Kept(Token),
+    Lost,
+    /// It was none, but asked for one that may wait still.
+    Word,
+}
+
 /// Whether it is a person's form, as a browser sends it: what a program sends, it can send again.
 pub(super) fn is_form<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
@@ -37,16 +53,24 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(CONTENT_TYPE)?.to_str().ok()
 }
 
+/// Whether a request may ask for a form to be sent: few do, and those are looked into.
+pub(super) fn may_be_word<B>(request: &Request<B>) -> bool {
+    let length = || request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
+    request.method() == Method::POST && length() == Some(WORD_LENGTH)
+}
+
 impl Gate {
     /// Keeps the form of a session that has run out; what its browser is told.
     pub(super) async fn park(&self, arrival: Box<Arrival>) -> Problem {
-        let problem = if arrival.shown_dead { Problem::session_expired() } else { Problem::no_session() };
-        let lost = || problem.with_a_lost_form();
+        let shown_dead = arrival.shown_dead;
+        let expired = || if shown_dead { Problem::session_expired() } else { Problem::no_session() };
+        let lost = || expired().with_a_lost_form();
         let problem = match self.keep(arrival).await {
-            Ok(Some(token)) => {
+            Ok(Late::Kept(token)) => {
                 Problem::session_expired_form_kept(KEPT_FOR).setting(self.shared.parking_cookie.set(&token))
             }
-            Ok(None) => lost(),
+            Ok(Late::Word) => expired(),
+            Ok(Late::Lost) => lost(),
             Err(error) => {
                 tracing::warn!(%error, "a form of an ended session was not kept");
                 lost()
@@ -55,7 +79,7 @@ impl Gate {
         problem.leading_to(self.shared.portal.page_of(None))
     }
 
-    async fn keep(&self, arrival: Box<Arrival>) -> Result<Option<Token>, ParkingError> {
+    async fn keep(&self, arrival: Box<Arrival>) -> Result<Late, ParkingError> {
         let Arrival { request, client, .. } = *arrival;
         let (head, body) = request.into_parts();
         let (id, former) = match self.shared.cookie.read(&head.headers) {
@@ -66,48 +90,47 @@ impl Gate {
         // where the store failed: a browser that is still sending shows no answer.
         let may_be_kept = matches!(former, Ok(Some(Stage::Ready(_))));
         let seat = if may_be_kept { self.shared.parking.seat() } else { None };
-        let (most, patience) = if seat.is_some() { (MOST, PATIENCE) } else { (0, SHORT_PATIENCE) };
+        let (most, patience) = if seat.is_some() { (MOST, PATIENCE) } else { (WORD_LENGTH, SHORT_PATIENCE) };
         let body = collect(body, most, patience).await;
-        let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former?, body) else { return Ok(None) };
-        let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
-            return Ok(None);
+        if body.as_deref().is_some_and(is_word) {
+            return Ok(Late::Word);
+        }
+        let body = body.filter(|_| seat.is_some());
+        let (Some(id), Some(Stage::Ready(stage)), Some(body)) = (id, former?, body) else {
+            return Ok(Late::Lost);
         };
-        let Some(form) = Form::read(kind, body).await else { return Ok(None) };
+        let (Some(kind), Some(target)) = (content_type(&head.headers), head.uri.path_and_query()) else {
+            return Ok(Late::Lost);
+        };
+        let Some(form) = Form::read(kind, body).await else { return Ok(Late::Lost) };
         let parking = &self.shared.parking;
         let shown = self.shared.parking_cookie.read(&head.headers);
         let label = parking.label(Owner::from(&stage), target.to_string(), &form);
-        parking.keep(&id, &client.to_string(), shown.as_ref(), label, form).await.map(Some)
-    }
-
-    /// The secret of a form that this request may ask to send: few do, and those are looked into.
-    pub(super) fn shown_word<B>(&self, request: &Request<B>) -> Option<Token> {
-        let headers = request.headers();
-        let length = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
-        if request.method() != Method::POST || !headers.contains_key(COOKIE) || length() != Some(WORD_LENGTH)
-        {
-            return None;
-        }
-        self.shared.parking_cookie.read(headers)
+        parking.keep(&id, &client.to_string(), shown.as_ref(), label, form).await.map(Late::Kept)
     }
 
     /// Sends a form that waits, once, as a request like any other; or the request itself, which asked for no such
     /// thing.
     pub(super) async fn send_parked(
         &self,
-        last: Token,
         stage: Ready,
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
-        let owner = Owner::from(&stage);
-        let waiting = self.shared.parking.look_at(&last, &owner).await?;
         let body = std::mem::replace(arrival.request.body_mut(), Sent::Kept(Full::default()));
         let Some(body) = collect(body, WORD_LENGTH, SHORT_PATIENCE).await else {
             return Err(Problem::bad_request("Le corps de la demande n’est pas arrivé en entier."));
         };
-        let token = waiting.as_ref().map_or(&last, |(token, _)| token).clone();
-        if body != format!("{PARKED_FIELD}={}", parking::word(&token)) {
+        if !is_word(&body) {
             *arrival.request.body_mut() = Sent::Kept(Full::new(body));
             return self.forward(stage.caf(), arrival).await;
+        }
+        let last = self.shared.parking_cookie.read(arrival.request.headers());
+        let last = last.ok_or_else(Problem::nothing_parked)?;
+        let owner = Owner::from(&stage);
+        let waiting = self.shared.parking.look_at(&last, &owner).await?;
+        let token = waiting.as_ref().map_or(&last, |(token, _)| token).clone();
+        if body != format!("{PARKED_FIELD}={}", parking::word(&token)) {
+            return Err(Problem::nothing_parked());
         }
         let target = arrival.request.uri().path_and_query().map_or("", |target| target.as_str());
         let Some((_, parked)) = waiting.filter(|(_, parked)| parked.label.target == target) else {

@@ -37,10 +37,10 @@ impl Gate {
             (Some(Stage::Ready(ready)), Route::Outside) if tunnel::is_handshake(&arrival.request) => {
                 Box::pin(self.switch(ready.caf(), arrival)).await
             }
-            (Some(Stage::Ready(ready)), Route::Outside) => match self.shown_word(&arrival.request) {
-                Some(token) => Box::pin(self.send_parked(token, ready.clone(), arrival)).await,
-                None => self.forward(ready.caf(), arrival).await,
-            },
+            (Some(Stage::Ready(ready)), Route::Outside) if parked::may_be_word(&arrival.request) => {
+                Box::pin(self.send_parked(ready.clone(), arrival)).await
+            }
+            (Some(Stage::Ready(ready)), Route::Outside) => self.forward(ready.caf(), arrival).await,
             (None, Route::Outside) if parked::is_form(&arrival.request) => {
                 Err(Box::pin(self.park(arrival)).await)
             }
@@ -156,7 +156,8 @@ impl Gate {
         let headers = arrival.request.headers();
         let mut named = headers.get_all(X_CAF_CODE).iter();
         if named.any(|code| code.as_bytes() != caf.as_str().as_bytes()) {
-            return Err(Problem::other_caf(self.shared.config.caf(caf)));
+            let problem = Problem::other_caf(self.shared.config.caf(caf));
+            return Err(problem.leading_to(self.shared.portal.choice()));
         }
         let permit = self.shared.gatekeeper.admit(&session, &arrival.path)?;
         self.act(&session, headers, &arrival.path);

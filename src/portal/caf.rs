@@ -32,7 +32,7 @@ pub(super) async fn post(
     let session = visit.known()?;
     choose(portal, visit, session, &mut fields).await.map_err(|cause| match cause {
         Cause::Gone => cause.into(),
-        cause => Refusal::from(cause).again(page(portal, session, retour)),
+        cause => Refusal::from(cause).again(page(portal, session, retour)).leading_to(portal.choice()),
     })
 }
 

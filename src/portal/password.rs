@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::fields::Fields;
 use super::pages::{PasswordDue, PasswordPage};
 use super::reply::Outcome;
-use super::{BodyError, Page, Portal, Refusal, Visit, french};
+use super::{BodyError, Cause, Page, Portal, Refusal, Visit, french};
 use crate::domain::{LocalPath, PasswordRule};
 use crate::session::Stage;
 
@@ -30,6 +30,8 @@ async fn change(portal: &Portal, visit: &Visit, fields: &mut Fields) -> Result<O
     let session = visit.session.as_deref();
     let identifiant = match session {
         Some(session) => session.stage().holder().account().to_string(),
+        // The second of two clicks: the first one has changed it, and the session has another token since.
+        None if visit.shown_dead && fields.peek("identifiant").is_none() => return Err(Cause::Gone.into()),
         None => fields.text("identifiant")?,
     };
     let (current, new) = passwords(fields)?;

@@ -1,5 +1,8 @@
 //! Where one goes from here: the page of a state, and the way on from it, which keeps in mind what was asked first.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Response, Uri};
@@ -31,6 +34,11 @@ impl Portal {
         }
     }
 
+    /// The page of the choice of Caf.
+    pub fn choice(&self) -> &str {
+        &self.places.caf
+    }
+
     /// Where a browser goes next from a state: the page of the state, which keeps in mind the path first
     /// asked for; once admitted, that path itself.
     pub fn way(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> String {
@@ -51,7 +59,9 @@ impl Portal {
     fn first_asked(&self, target: &Uri) -> Option<LocalPath> {
         let ours = NormalPath::parse(target.path()).is_ok_and(|path| path.is_under(&self.site.prefix));
         let before = ours.then(|| self.retour(fields::one(target.query(), &["retour"]).as_deref())).flatten();
-        before.or_else(|| LocalPath::parse(target.path_and_query().map_or("/", PathAndQuery::as_str)))
+        before.or_else(|| {
+            LocalPath::parse(&in_ascii(target.path_and_query().map_or("/", PathAndQuery::as_str)))
+        })
     }
 
     /// HTML or JSON for a problem: JSON alone where the pages are another program's.
@@ -125,6 +135,22 @@ impl Places {
             }
         }
     }
+}
+
+/// A path as a browser would have written it: what is not ASCII is escaped (RFC 3987 section 3.1).
+fn in_ascii(path: &str) -> Cow<'_, str> {
+    if path.is_ascii() {
+        return Cow::Borrowed(path);
+    }
+    let mut escaped = String::with_capacity(path.len() * 2);
+    for byte in path.bytes() {
+        match byte {
+            0..=0x7f => escaped.push(char::from(byte)),
+            // Writing into a string cannot fail.
+            _ => drop(write!(escaped, "%{byte:02X}")),
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// A page that keeps in mind where one wanted to go; it may be another program's, with a query and a fragment.

@@ -25,6 +25,22 @@ fn everyone(world: &World) -> Vec<(&'static str, Client, &'static str, (u16, &'s
 }
 
 #[test]
+fn the_way_back_is_kept_however_it_is_written() {
+    let world = World::new(Kind::Embedded);
+    let long = format!("/d?{}", "a".repeat(3_000));
+    let led = world.gateway.client().get(&long).page().send();
+    assert_eq!(led.status, 303);
+    assert!(led.header("location").unwrap().contains(&"a".repeat(3_000)), "{:?}", led.headers);
+    let raw = format!(
+        "GET /d\u{e9}?ville=Orl\u{e9}ans HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\r\n",
+        world.gateway.public
+    );
+    let led = world.gateway.client().raw(raw.as_bytes()).unwrap();
+    let place = led.header("location").unwrap();
+    assert!(place.ends_with("retour=%2Fd%25C3%25A9%3Fville%3DOrl%25C3%25A9ans"), "{place}");
+}
+
+#[test]
 fn a_navigation_is_led_to_the_page_of_its_state() {
     let world = World::new(Kind::Embedded);
     for (state, mut client, page, _) in everyone(&world) {

@@ -76,11 +76,26 @@ on_each_store! {
         // A second press, or another tab, sends nothing more.
         for _ in 0..3 {
             let again = post(&mut client, TARGET, &word(&told));
-            // Without the cookie, which is taken away, the word is a body like any other.
-            assert_eq!(again.status, 200, "{}", again.text());
+            // Without the cookie, which is taken away, the word still is no declaration.
+            assert!(again.status == 400 && again.text().contains("n’attend plus"), "{}", again.text());
         }
         assert!(waiting(&mut client).is_null());
-        assert_eq!(world.caf921.received().iter().filter(|got| got.body == KEPT.as_bytes()).count(), 1);
+        assert_eq!(world.caf921.count(), 1);
+    }
+
+    fn a_word_that_comes_when_the_session_has_ended_is_no_form_of_its_own(kind: Kind) {
+        let mut world = World::new(kind);
+        let mut client = late(&mut world);
+        back_at(&mut client, "921");
+        let told = waiting(&mut client);
+        client.post("/portail/deconnexion").program().send();
+        let answer = post(&mut client, TARGET, &word(&told));
+        assert_eq!((answer.status, answer.header("set-cookie")), (401, None), "{}", answer.text());
+        assert!(!answer.text().contains("pu être gardé"), "{}", answer.text());
+        back_at(&mut client, "921");
+        let told_again = waiting(&mut client);
+        assert_eq!(told_again["champs"], told["champs"], "it still waits");
+        assert_eq!((post(&mut client, TARGET, &word(&told_again)).status, world.caf921.count()), (200, 1));
     }
 
     fn of_two_that_send_at_once_one_does(kind: Kind) {

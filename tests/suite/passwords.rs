@@ -77,6 +77,19 @@ on_each_store! {
     }
 }
 
+/// The first of two clicks has changed it, and the token: the second is not asked for what its form never had.
+#[test]
+fn a_second_click_on_its_change_is_told_that_the_session_went_on() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.signed_in(ONE_CAF);
+    let mut second = world.gateway.known(&client);
+    let fields = [("mot_de_passe_actuel", PASSWORD), ("nouveau_mot_de_passe", "Nouveau-2027")];
+    assert_eq!(client.post("/portail/mot-de-passe").program().form(&fields).send().status, 200);
+    let told = second.post("/portail/mot-de-passe").program().form(&fields).send();
+    assert_eq!(told.problem(), (401, "session-expiree".to_owned()));
+    assert_eq!(client.get("/").program().send().status, 200);
+}
+
 #[test]
 fn ninety_two_days_count_to_the_second_at_sign_in() {
     let mut world = World::new(Kind::Embedded);
