@@ -55,9 +55,13 @@ pub(super) async fn import(state: &State, file: Import, tell: &Teller) -> Result
     bad.extend(doubles(&rows.good));
     import::refuse(bad)?;
     import::refuse_nothing(&rows.good, file.gone)?;
+    tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: rows.good.len() });
+    let stored = seen(state).await?;
+    if !file.gone {
+        import::refuse(taken(&rows.good, &stored))?;
+    }
     let new: Vec<Establishment> = rows.good.into_iter().map(|row| row.value).collect();
-    tell.send_replace(Step { stage: Stage::Comparing, done: 0, of: new.len() });
-    let plan = Plan::new(&new, seen(state).await?);
+    let plan = Plan::new(&new, stored);
     let gone_are = if file.gone { GoneAre::Deleted } else { GoneAre::Kept };
     let mut done = plan.foreseen(gone_are, rows.read_as);
     if file.dry_run {
@@ -142,6 +146,26 @@ fn doubles(rows: &[Row<Establishment>]) -> Vec<BadRow> {
         }
     }
     bad
+}
+
+/// Rows that would take the identifiant of another SIRET's, of which the file says nothing: that one would be gone
+/// without a word.
+fn taken(rows: &[Row<Establishment>], stored: &[Establishment]) -> Vec<BadRow> {
+    let told: HashSet<Name> = rows.iter().flat_map(|row| names(&row.value)).collect();
+    let owners: HashMap<Name, Siret> = stored
+        .iter()
+        .filter_map(|known| {
+            Some((Name::Communication(known.caf, known.identifiant_communication?), known.siret?))
+        })
+        .collect();
+    let bad = rows.iter().filter_map(|Row { line, value }| {
+        let (caf, siret, name) = (value.caf, value.siret?, value.identifiant_communication?);
+        let owner = owners.get(&Name::Communication(caf, name)).filter(|owner| **owner != siret)?;
+        let is_silent = !told.contains(&Name::Siret(caf, *owner));
+        let why = format!("{name} at Caf {caf} is SIRET {owner}'s, which the file does not tell of");
+        is_silent.then(|| import::bad(*line, "identifiant_communication", why))
+    });
+    bad.collect()
 }
 
 /// What an import would do, worked out against the store as it was then.

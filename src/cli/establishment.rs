@@ -70,8 +70,9 @@ JSON Lines: an object a line, under the same keys:
 
 Needed: caf, and siret or identifiant_communication (completed with zeros on
 the left to 11 characters). One that shares a siret or an identifiant with a
-known one of the same Caf takes its place. All or nothing: when one row is
-wrong nothing is imported, and all that are wrong are told.
+known one of the same Caf takes its place; but the identifiant of another SIRET
+is only taken where the file tells of that one too. All or nothing: when one row
+is wrong nothing is imported, and all that are wrong are told.
 
 Examples:
   octroi establishment import establishments.csv --dry-run

@@ -341,6 +341,18 @@ fn every_bad_row_of_a_table_is_told_with_its_line() {
         ]
         .map(str::to_owned)
     );
+    // The identifiant of another one, which nothing is said of.
+    let known = format!("caf,siret,identifiant_communication\n921,{OTHER_SIRET},ab1\n");
+    assert_eq!(import(&world.gateway, "establishments", "text/csv", known.as_bytes()).status, 200);
+    let taking = format!("caf,siret,identifiant_communication\n921,{SIRET},AB1\n");
+    assert_eq!(
+        refused("establishments", taking.as_bytes()),
+        [format!(
+            "2 identifiant_communication: 00000000AB1 at Caf 921 is SIRET {OTHER_SIRET}'s, which the file does not tell of"
+        )]
+    );
+    let both = format!("{taking}921,{OTHER_SIRET},ab2\n");
+    assert_eq!(import(&world.gateway, "establishments", "text/csv", both.as_bytes()).status, 200);
     assert_eq!(total(&world.gateway), PEOPLE);
     let unknown =
         import(&world.gateway, "accounts", "application/jsonl", b"{\"identifiant\":\"a@b.fr\",\"sirets\":1}");
