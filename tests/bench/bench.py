@@ -19,8 +19,14 @@ import urllib.request
 import configs
 
 TICK = os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0))
 PASSWORD = "Tilleul-2026-bench"
 ACCOUNT = {"identifiant": "direction@esat.example", "siret": "73282932000074", "nom": "ESAT Les Tilleuls"}
+
+
+def pinned(core, *command):
+    """The command on a core of those that this program may use: 0 for the proxy, 1 for all the rest."""
+    return ["taskset", "-c", str(CORES[core % len(CORES)]), *command]
 
 
 def free_port():
@@ -79,21 +85,21 @@ class Place:
         self.dir = tempfile.mkdtemp(prefix="octroi-bench-")
         os.chmod(self.dir, 0o755)
         self.octroi, self.started = octroi, []
-        names = ("backend", "redis", "authority", "admin")
+        names = ("backend", "backend_http2", "redis", "authority", "admin")
         self.ports = {name: free_port() for name in names}
 
     def start(self, core, *command, **options):
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+            pinned(core, *command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
         )
         self.started.append(process)
         return process
 
-    def stop(self):
+    def stop(self, seconds=10):
         for process in self.started:
             process.terminate()
         for process in self.started:
-            process.wait(10)
+            process.wait(seconds)
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)
@@ -205,7 +211,7 @@ def post(port, path, body, cookie=None):
 
 def wrk(proxy, path, seconds, connections, script=None):
     """Load on a proxy; CPU seconds of the proxy, and what wrk says."""
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+    command = pinned(1, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s")
     for header in proxy.headers:
         command += ["-H", header]
     if script:
@@ -266,8 +272,12 @@ def small_requests(proxies, count, seconds):
     table(["", "CPU µs a request", "of nginx bare", "of nginx + Lua", "requests/s", "p50 ms", "p99 ms"], rows)
 
 
+def upload_script(place, mib=10):
+    return place.write("up.lua", f'wrk.method = "POST"\nwrk.body = string.rep("x", {mib} * 1024 * 1024)\n')
+
+
 def large_bodies(proxies, count, seconds, place):
-    script = place.write("up.lua", 'wrk.method = "POST"\nwrk.body = string.rep("x", 10 * 1024 * 1024)\n')
+    script = upload_script(place)
     rows = {proxy.name: [proxy.name] for proxy in proxies}
     for path, lua_script in (("/10m", None), ("/up", script)):
         found = rounds(proxies, count, lambda proxy: wrk(proxy, path, seconds, 8, lua_script))
@@ -312,16 +322,20 @@ def idle_connections(proxies, wanted):
     table(["", "connections", "MiB more", "KiB each", "CPU while idle"], rows)
 
 
+def shake_hands(port, seconds):
+    """How many TLS connections one client opened, one after another."""
+    out = subprocess.run(
+        pinned(1, "openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-tls1_3", "-time", str(seconds)),
+        capture_output=True, text=True,
+    ).stdout
+    return int(re.search(r"(\d+) connections in", out).group(1))
+
+
 def handshakes(proxies, count, seconds):
     def measure(proxy):
         served = Proxy(proxy.name, proxy.tls, proxy.secure_process or proxy.process)
         before = served.cpu()
-        out = subprocess.run(
-            ["taskset", "-c", "1", "openssl", "s_time", "-connect", f"127.0.0.1:{proxy.tls}", "-new", "-tls1_3",
-             "-time", str(seconds)], capture_output=True, text=True,
-        ).stdout
-        made = int(re.search(r"(\d+) connections in", out).group(1))
-        return made / (served.cpu() - before)
+        return shake_hands(proxy.tls, seconds) / (served.cpu() - before)
 
     found = rounds(proxies, count, measure)
     print("TLS 1.3, full handshakes (ECDSA P-256, X25519):\n")

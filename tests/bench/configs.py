@@ -24,7 +24,9 @@ http {{
 BACKEND = """
     sendfile on;
     server {{
-        listen 127.0.0.1:{backend} backlog=4096; root {dir}/www; default_type text/html;
+        listen 127.0.0.1:{backend} backlog=4096; listen 127.0.0.1:{backend_http2} http2 backlog=4096;
+        root {dir}/www; default_type text/html;
+        location /json {{ default_type application/json; }}
         location /up {{
             client_body_buffer_size 11m; client_max_body_size 25m;
             content_by_lua_block {{ ngx.req.read_body() ngx.print("ok") }}
