@@ -66,6 +66,7 @@ pub enum FieldFault {
 
 const LARGEST: usize = 16 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 impl Fields {
@@ -139,6 +140,18 @@ fn parser(headers: &HeaderMap) -> Result<Parser, BodyError> {
         media if is_json(media) => Ok(json::object),
         media if media.eq_ignore_ascii_case(FORM) => Ok(form),
         _ => Err(BodyError::Type),
+    }
+}
+
+/// Reads a body that nobody looks at, so that the connection goes on; of one that is long or late the rest is left.
+pub(super) async fn pass_over<B>(body: B)
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Display,
+{
+    if !body.is_end_stream() {
+        // Whatever becomes of it, the action does not need it.
+        let _ = tokio::time::timeout(SHORT_WAIT, collect(body)).await;
     }
 }
 

@@ -170,7 +170,10 @@ impl Portal {
             return self.look(action, visit, request, retour).await;
         }
         let written = match action.wanted() {
-            [] => Fields::default(),
+            [] => {
+                fields::pass_over(request.into_body()).await;
+                Fields::default()
+            }
             wanted => match Fields::read(wanted, request).await {
                 Ok(fields) => fields,
                 Err(error) => return Err(Refusal::from(error).again(self.form(action, visit, retour))),

@@ -24,6 +24,29 @@ fn is_dead(client: &mut Client) -> bool {
     true
 }
 
+/// A body that nobody needs, and that comes after its head, as some programs send it.
+#[test]
+fn signing_out_leaves_the_connection_to_the_next_request() {
+    use std::io::Write as _;
+    let world = World::new(Kind::Embedded);
+    for _ in 0..5 {
+        let client = world.admitted();
+        let mut stream = crate::harness::client::connect(world.gateway.public);
+        let head = format!(
+            "POST /portail/deconnexion HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\n",
+            client.cookies()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        stream.write_all(b"a=b").unwrap();
+        let left = crate::harness::client::read_response(&mut stream, false).expect("an answer");
+        assert_eq!(left.status, 200, "{}", left.text());
+        stream.write_all(b"GET /portail/session HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let next = crate::harness::client::read_response(&mut stream, false).expect("the next one's");
+        assert_eq!(next.status, 401);
+    }
+}
+
 on_each_store! {
     fn thirty_minutes_without_an_action_end_it_to_the_second(kind: Kind) {
         let mut world = World::new(kind);
