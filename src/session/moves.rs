@@ -57,7 +57,12 @@ impl Sessions {
     ) -> Result<(Token, Arc<Session>), SessionError> {
         let (sessions, from, former) = (Arc::clone(self), *session.id(), session.record.clone());
         let moved = tokio::spawn(async move {
-            let moving = in_sight.then(|| sessions.moves.begin(from)).flatten();
+            let moving = match in_sight.then(|| sessions.moves.begin(from)) {
+                // The first of two clicks is quicker: its session is the one to go on with.
+                Some(Begun::Already) => return Err(SessionError::Gone),
+                Some(Begun::Now(moving)) => Some(moving),
+                Some(Begun::Unseen) | None => None,
+            };
             let account = former.stage.holder().account().clone();
             let (token, session) = sessions.create(Record { stage, ..former }).await?;
             let won = sessions.remove(&from, &account).await;
@@ -107,6 +112,16 @@ struct Move {
     to: watch::Receiver<Option<SessionId>>,
 }
 
+/// What comes of moving a session.
+#[derive(Debug)]
+pub(super) enum Begun {
+    Now(Moving),
+    /// Another request moves it, or has just done so.
+    Already,
+    /// It moves, and is not remembered.
+    Unseen,
+}
+
 /// A move under way; dropped without an end, it led nowhere.
 #[derive(Debug)]
 pub(super) struct Moving(watch::Sender<Option<SessionId>>);
@@ -118,17 +133,20 @@ impl Default for Moves {
 }
 
 impl Moves {
-    /// A session begins to move; none where it did already.
-    pub(super) fn begin(&self, from: SessionId) -> Option<Moving> {
+    /// A session begins to move.
+    pub(super) fn begin(&self, from: SessionId) -> Begun {
         let began = Instant::now();
         let mut moves = self.moves();
-        moves.retain(|_, known| known.began.elapsed() < self.kept_for);
-        if moves.len() >= MOST || moves.contains_key(&from) {
-            return None;
+        moves.retain(|_, known| known.began.elapsed() < self.kept_for && !known.led_nowhere());
+        if moves.contains_key(&from) {
+            return Begun::Already;
+        }
+        if moves.len() >= MOST {
+            return Begun::Unseen;
         }
         let (tell, to) = watch::channel(None);
         moves.insert(from, Move { began, to });
-        Some(Moving(tell))
+        Begun::Now(Moving(tell))
     }
 
     /// Where a session went, once it is there.
@@ -141,6 +159,13 @@ impl Moves {
 
     fn moves(&self) -> MutexGuard<'_, HashMap<SessionId, Move>> {
         self.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Move {
+    /// Whether it was given up: the session is where it was.
+    fn led_nowhere(&self) -> bool {
+        self.to.has_changed().is_err() && self.to.borrow().is_none()
     }
 }
 
@@ -164,8 +189,8 @@ mod tests {
         let kept_for = Duration::from_millis(500);
         let (moves, from, to) = (Moves { kept_for, ..Moves::default() }, id(), id());
         assert_eq!(moves.of(&from).await, None);
-        let moving = moves.begin(from).expect("it moves");
-        assert!(moves.begin(from).is_none(), "one moves it");
+        let Begun::Now(moving) = moves.begin(from) else { panic!("it moves") };
+        assert!(matches!(moves.begin(from), Begun::Already), "one moves it");
         let told = async {
             tokio::task::yield_now().await;
             moving.ends_at(to);
@@ -174,7 +199,7 @@ mod tests {
         assert_eq!((moves.of(&from).await, moves.of(&to).await), (Some(to), None));
         tokio::time::sleep(kept_for).await;
         assert_eq!(moves.of(&from).await, None);
-        assert!(moves.begin(from).is_some());
+        assert!(matches!(moves.begin(from), Begun::Now(_)));
     }
 
     #[tokio::test]
@@ -184,6 +209,7 @@ mod tests {
         let began = Instant::now();
         assert_eq!(moves.of(&from).await, None);
         assert!(began.elapsed() < PATIENCE);
+        assert!(matches!(moves.begin(from), Begun::Now(_)), "it is where it was");
         let _moving = moves.begin(stuck);
         assert_eq!(moves.of(&stuck).await, None);
         assert!(began.elapsed() >= PATIENCE);
@@ -192,9 +218,8 @@ mod tests {
     #[test]
     fn what_is_remembered_has_an_end() {
         let moves = Moves::default();
-        for _ in 0..MOST {
-            assert!(moves.begin(id()).is_some());
-        }
-        assert!(moves.begin(id()).is_none());
+        let kept: Vec<_> = (0..MOST).map(|_| moves.begin(id())).collect();
+        assert!(kept.iter().all(|begun| matches!(begun, Begun::Now(_))));
+        assert!(matches!(moves.begin(id()), Begun::Unseen));
     }
 }

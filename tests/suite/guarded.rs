@@ -160,7 +160,7 @@ fn nothing_that_is_sent_comes_back_as_anything_but_text() {
         .post("/portail/connexion")
         .header("User-Agent", "<script>alert(1)</script> Firefox/1.0 (Windows \"'>)")
         .header("X-Request-Id", "<script>")
-        .header("Referer", "https://evil.example/\"'><script>")
+        .header("Referer", &format!("http://{}/\"'><script>", world.gateway.public))
         .header("X-Forwarded-Host", "<img")
         .header("Accept-Language", "<img")
         .form(&[("identifiant", ONE_CAF), ("mot_de_passe", PASSWORD)])
