@@ -17,7 +17,7 @@ BROWSER = {
     "Host": "esat.extranet.example",
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept-Language": "fr,fr-FR;q=0.8,en-US;q=0.5,en;q=0.3",
-    "Referer": "https://esat.extranet.example/teleprocedure/changement-activite",
+    "Referer": "http://esat.extranet.example/teleprocedure/changement-activite",
 }
 PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM = "application/x-www-form-urlencoded"
@@ -29,7 +29,7 @@ SITTING = [
     *[("GET", "/json?page=2", {"Accept": "application/json", "Sec-Fetch-Dest": "empty"}, "")] * 3,
     ("POST", "/up", {"Content-Type": FORM, "Accept": "*/*", "Sec-Fetch-Site": "same-origin"}, "nom=Tilleul&" * 40),
     ("POST", "/up", {"Content-Type": "application/json", "Accept": "application/json"}, json.dumps({"nom": "x" * 500})),
-    ("HEAD", "/1k", {"Accept": "*/*"}, ""),
+    ("GET", "/1k", {"Accept": "*/*", "If-None-Match": '"x"'}, ""),
 ]
 
 
