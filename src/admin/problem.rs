@@ -101,7 +101,7 @@ fn explanation(status: StatusCode) -> &'static str {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(listener = "admin", %error, "the store failed");
-        Self::busy("the store is out of reach: it is not known whether anything was done")
+        Self::busy("the store is out of reach; a change that was under way may have been made, or not")
     }
 }
 
