@@ -86,6 +86,11 @@ impl Browser {
 
     /// Waits until the page says so.
     pub async fn reads(&self, words: &str) {
+        self.reads_any(&[words]).await;
+    }
+
+    /// Waits until the page says one of these.
+    pub async fn reads_any(&self, words: &[&str]) {
         for _ in 0..500 {
             // The page may be changing under our eyes.
             let body = self.window.find(Locator::Css("body")).await;
@@ -93,7 +98,7 @@ impl Browser {
                 Ok(body) => body.text().await.unwrap_or_default(),
                 Err(_) => String::new(),
             };
-            if text.contains(words) {
+            if words.iter().any(|words| text.contains(words)) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
