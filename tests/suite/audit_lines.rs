@@ -14,6 +14,8 @@ use crate::harness::world::{
 use crate::on_each_store;
 
 const NEW: &str = "Bruyere-violette-27";
+/// An identifiant de communication that nobody has; long enough that no hash says it by chance.
+const TYPED: &str = "99999998";
 const RESET: &str = "/portail/mot-de-passe/reinitialisation";
 
 impl Audited {
@@ -95,13 +97,13 @@ on_each_store! {
             unknown.post("/portail/etablissement").json(&json!({"identifiant_communication": typed})).send()
         };
         let not_known = [("establishment", "refused", Some("etablissement-inconnu"), Some("921"))];
-        audited.adds(Some(UNKNOWN_SIRET), &not_known, || identify("99999"));
+        audited.adds(Some(UNKNOWN_SIRET), &not_known, || identify(TYPED));
         audited.adds(Some(UNKNOWN_SIRET), &[("establishment", "ok", None, Some("921"))], || identify(COMMUNICATION));
         for _ in 0..4 {
-            identify("99999");
+            identify(TYPED);
         }
         let barred = [("establishment", "barred", Some("trop-d-essais"), Some("921"))];
-        audited.adds(Some(UNKNOWN_SIRET), &barred, || identify("99999"));
+        audited.adds(Some(UNKNOWN_SIRET), &barred, || identify(TYPED));
 
         let mut fresh = client();
         let provisional = [("sign-in", "ok", None, None)];
@@ -124,7 +126,7 @@ on_each_store! {
         let locked = [("sign-in", "locked", Some("trop-d-essais"), None)];
         audited.adds(Some(TWO_CAFS), &locked, || sign_in(&mut client(), TWO_CAFS, PASSWORD));
         let text = fs::read_to_string(&audited.path).unwrap();
-        for secret in [PASSWORD, NEW, "faux-2026", "99999", COMMUNICATION, "argon2"] {
+        for secret in [PASSWORD, NEW, "faux-2026", TYPED, COMMUNICATION, "argon2"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
     }
