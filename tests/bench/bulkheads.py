@@ -3,10 +3,12 @@
 
     tests/bench/bulkheads.py target/dist/octroi [rounds]
 
-Times admitted requests to a Caf that is well, on one kept connection, while 64 clients ask another Caf whose backend
-is well too, hangs, sends a byte a second, resets, or answers garbage; in rounds by turns. Prints the 50th and 99th
-percentiles of each, and exits 1 where a 99th is more than a fifth above that beside a Caf that is well (medians of the
-rounds). Core 0 has the gateway, core 1 all the rest. Bounded: some 7 s a round and kind.
+Times admitted requests to a Caf that is well, on one kept connection: in quiet, then while 64 clients ask another Caf
+whose backend is well too, hangs, sends a byte a second, resets, or answers garbage; in rounds by turns. Prints the
+50th and 99th percentiles of each, and exits 1 where a 99th is more than a fifth above that in quiet (medians of the
+rounds). Core 0 has the gateway, core 1 all the rest. The 64 clients and their backend stand for other machines: they
+run where those that are measured leave core 1 idle, or they would cost them more there than any gateway does (2.9 times
+the quiet 99th where they asked their backend past the gateway). Bounded: some 7 s a round and kind.
 """
 
 import asyncio
@@ -24,7 +26,7 @@ import time
 import bench
 import flood
 
-KINDS = ("well", "hung", "dripping", "resetting", "garbage")
+KINDS = ("quiet", "well", "hung", "dripping", "resetting", "garbage")
 CLIENTS = 64
 PAUSE = 0.2  # seconds between two requests of a client
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
@@ -58,9 +60,15 @@ backends = ["http://127.0.0.1:{bad}"]
 """
 
 
-def backend(port, kind, niceness):
+def stand_aside():
+    """Takes only what others leave of the core."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def backend(port, kind, is_aside):
     """A backend of its own process: `kind.value` is a place in KINDS."""
-    os.nice(niceness)
+    if is_aside:
+        stand_aside()
 
     async def serve(reader, writer):
         try:
@@ -97,13 +105,16 @@ def backend(port, kind, niceness):
     asyncio.run(main())
 
 
-def crowd(port, cookie, asked):
+def crowd(port, cookie, kind, asked):
     """CLIENTS people of the other Caf, who ask again and again whatever they get."""
-    os.nice(10)  # they stand for other machines
+    stand_aside()
     head = f"GET / HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
 
     async def one():
         while True:
+            if KINDS[kind.value] == "quiet":
+                await asyncio.sleep(PAUSE)
+                continue
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(head.encode())
@@ -149,10 +160,11 @@ def main():
         config = os.path.join(folder, "octroi.toml")
         with open(config, "w") as file:
             file.write(CONFIG.format(dir=folder, **ports))
-        always_well, kind = multiprocessing.Value("i", 0), multiprocessing.Value("i", 0)
+        well = KINDS.index("well")
+        always_well, kind = multiprocessing.Value("i", well), multiprocessing.Value("i", well)
         asked = multiprocessing.Value("i", 0)
-        started = [multiprocessing.Process(target=backend, args=(ports["good"], always_well, 0), daemon=True),
-                   multiprocessing.Process(target=backend, args=(ports["bad"], kind, 10), daemon=True)]
+        started = [multiprocessing.Process(target=backend, args=(ports["good"], always_well, False), daemon=True),
+                   multiprocessing.Process(target=backend, args=(ports["bad"], kind, True), daemon=True)]
         for process in started:
             process.start()
         gateway = subprocess.Popen(["taskset", "-c", "0", binary, "run", "--config", config],
@@ -161,7 +173,8 @@ def main():
             for name in ports:
                 bench.wait_until(name, lambda name=name: bench.listens(ports[name]))
             cookies = {caf: session(binary, ports["admin"], ports["port"], caf, folder) for caf in ("921", "131")}
-            people = multiprocessing.Process(target=crowd, args=(ports["port"], cookies["131"], asked), daemon=True)
+            people = multiprocessing.Process(target=crowd, args=(ports["port"], cookies["131"], kind, asked),
+                                             daemon=True)
             people.start()
             started.append(people)
             address = f"127.0.0.1:{ports['port']}"
@@ -183,9 +196,9 @@ def main():
             for process in started:
                 process.terminate()
         median = {name: [statistics.median(row[place] for row in found[name]) for place in (0, 1)] for name in KINDS}
-        base = median["well"][1]
-        print("Requests to a Caf that is well, beside 64 clients of another whose backend is:\n")
-        bench.table(["", "p50 ms", "p99 ms", "of p99 beside one that is well"],
+        base = median["quiet"][1]
+        print("Requests to a Caf that is well; in quiet, and beside 64 clients of another whose backend is:\n")
+        bench.table(["", "p50 ms", "p99 ms", "of the quiet p99"],
                     [[name, f"{p50:.2f}", f"{p99:.2f}", f"{p99 / base:.2f}"] for name, (p50, p99) in median.items()])
         sys.exit(0 if max(p99 for _, p99 in median.values()) <= 1.2 * base else 1)
 

@@ -30,7 +30,8 @@ fn shelf(on_failure: &str) -> Shelf {
     let shelf = Shelf { world, folder, _root: root };
     // Nobody waited for these: what a test takes away later must not hold them up.
     eventually("the lines of the setting-up are written", || {
-        fs::read_to_string(shelf.path()).is_ok_and(|text| text.matches("\"establishment-import\"").count() == 3)
+        fs::read_to_string(shelf.path())
+            .is_ok_and(|text| text.matches("\"establishment-import\"").count() == 3)
     });
     shelf
 }
