@@ -67,11 +67,11 @@ fn name(topic: Topic) -> &'static str {
 }
 
 fn verdict(told: &Explanation) -> String {
-    let asks = told.steps.iter().any(|step| step.outcome == Outcome::Asks);
+    let stops = told.steps.iter().any(|step| step.outcome == Outcome::Stops);
     match &told.code {
-        Some(code) => format!("Not forwarded: the answer is {code}."),
-        None if !told.forwarded => "Not forwarded: the gateway answers.".to_owned(),
-        None if asks => format!("Forwarded to Caf {}, once what is asked for is given.", told.caf),
-        None => format!("Forwarded to Caf {}.", told.caf),
+        _ if told.forwarded => format!("Forwarded to Caf {}.", told.caf),
+        Some(code) if stops => format!("Not forwarded: the answer is {code}."),
+        Some(code) => format!("Not forwarded until what is asked for is given: the answer is {code}."),
+        None => "Not forwarded: the gateway answers.".to_owned(),
     }
 }

@@ -41,9 +41,9 @@ pub struct Explanation {
     pub path: String,
     /// The instant it is about.
     pub at: Timestamp,
-    /// Whether the request would reach the Caf's backend, once what is asked for on the way is given.
+    /// Whether the request would reach the Caf's backend as things stand.
     pub forwarded: bool,
-    /// The problem that the first step that stops would answer; none where none stops.
+    /// The problem that the first step that does not pass would answer; none where all pass, or the gateway answers.
     pub code: Option<String>,
     /// All steps, in the order in which they are met; those after one that stops are told too.
     pub steps: Vec<Step>,
@@ -121,7 +121,7 @@ impl Explainer {
         steps.extend([self.password(&account, at), self.caf(&account, question.caf, at)]);
         steps.push(self.establishment(&account, question.caf, at).await?);
         steps.extend(self.on_the_way(&question.path, at));
-        let stop = steps.iter().find(|step| step.outcome == Outcome::Stops);
+        let stop = steps.iter().find(|step| step.outcome != Outcome::Passes);
         Ok(Some(Explanation {
             account: account.identifiant,
             caf: question.caf,

@@ -40,7 +40,7 @@ on_each_store! {
         let told = explain(&world, PROVISIONAL, "921", "/", &[]);
         assert_eq!(fate(&told), (false, "mot-de-passe-a-changer", "password"), "{told}");
         let told = explain(&world, UNKNOWN_SIRET, "921", "/", &[]);
-        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
+        assert_eq!(fate(&told), (false, "etablissement-a-identifier", "establishment"), "{told}");
         let told = explain(&world, ONE_CAF, "921", "/portail/caf", &[]);
         assert_eq!(fate(&told), (false, "-", "path"), "{told}");
         for path in ["/a//b", "/a%2Fb", "/%00", "/../x"] {
@@ -104,10 +104,10 @@ on_each_store! {
         let told = explain(&world, UNKNOWN_SIRET, "921", "/", &[]);
         assert_eq!(fate(&told), (false, "trop-d-essais", "establishment"), "{told}");
         let told = explain(&world, UNKNOWN_SIRET, "751", "/", &[]);
-        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
+        assert_eq!(fate(&told), (false, "etablissement-a-identifier", "establishment"), "{told}");
         let later = ["--at", "2026-12-15T12:15"];
         let told = explain(&world, UNKNOWN_SIRET, "921", "/", &later);
-        assert_eq!(fate(&told), (true, "-", "establishment"), "{told}");
+        assert_eq!(fate(&told), (false, "etablissement-a-identifier", "establishment"), "{told}");
     }
 }
 
@@ -152,6 +152,9 @@ fn it_reads_well_and_refuses_what_it_cannot_explain() {
     assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
     assert!(out.contains("volet certificat-emploi is open on 2026-12-15, until 2027-02-28"), "{out}");
     assert!(out.trim_end().ends_with("Forwarded to Caf 921."), "{out}");
+    let (_, out, _) = ask(UNKNOWN_SIRET, "921", "/");
+    let until = "Not forwarded until what is asked for is given: the answer is etablissement-a-identifier.";
+    assert!(out.trim_end().ends_with(until), "{out}");
     for (account, caf, path, exit, said) in [
         ("personne@esat.example", "921", "/", 1, "there is no account personne@esat.example"),
         (ONE_CAF, "999", "/", 1, "no Caf 999"),
