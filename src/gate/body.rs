@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -76,9 +76,6 @@ impl http_body::Body for Sent {
     }
 }
 
-/// How long a stream whose session has ended may take to say so.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// A response's body.
 pub enum Body {
     /// A page, a state or a problem.
@@ -92,19 +89,9 @@ pub enum Body {
 impl Body {
     /// When it must have ended, whatever becomes of what its client has not taken; most need not end.
     pub fn end(&self) -> impl Future<Output = ()> + use<> {
-        let life = match self {
-            Self::Live(stream) => Some(stream.life()),
-            _ => None,
-        };
-        async move {
-            match life {
-                Some(life) => {
-                    life.over().await;
-                    // For the stream to end by itself.
-                    tokio::time::sleep(LAST_WORDS).await;
-                }
-                None => std::future::pending().await,
-            }
+        match self {
+            Self::Live(stream) => Either::Left(stream.end()),
+            _ => Either::Right(std::future::pending()),
         }
     }
 }

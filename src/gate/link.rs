@@ -34,6 +34,8 @@ pub struct Link {
     has_interim: AtomicBool,
     /// Whether the client took all that was sent so far.
     is_flushed: AtomicBool,
+    /// Whether nothing more may be sent.
+    is_cut: AtomicBool,
     task: Mutex<Option<Waker>>,
     /// Who waits for the stream to carry another protocol.
     taker: Mutex<Option<oneshot::Sender<Duplex>>>,
@@ -121,12 +123,29 @@ impl Link {
         }
     }
 
+    /// Ends the connection, whatever its client has not taken.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether the connection must end at once.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &*locked(&self.task) {
+            task.wake_by_ref();
+        }
+    }
+
     /// The connection has sent all it had, or has not.
     pub fn flushed(&self, is_flushed: bool) {
         self.is_flushed.store(is_flushed, Ordering::Release);
     }
 
-    /// Who is woken by an interim answer.
+    /// Who is woken by an interim answer, or where the connection is cut.
     pub fn wakes(&self, task: &Waker) {
         *locked(&self.task) = Some(task.clone());
     }
@@ -170,9 +189,7 @@ impl Teller for Link {
         untold.waiting.push(interim);
         drop(untold);
         self.has_interim.store(true, Ordering::Release);
-        if let Some(task) = &*locked(&self.task) {
-            task.wake_by_ref();
-        }
+        self.wake();
     }
 }
 

@@ -147,7 +147,7 @@ impl Gate {
             Ok(None) => Ok(options::answer()),
             Err(problem) => Err(problem),
         };
-        let (response, code) = match answer {
+        let (mut response, code) = match answer {
             Ok(response) => (response, None),
             Err(problem) => {
                 let (code, closes) = (problem.code(), problem.closes());
@@ -161,6 +161,11 @@ impl Gate {
         };
         if may_switch {
             link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        if let Body::Live(stream) = response.body_mut()
+            && link.has_guard()
+        {
+            stream.ends(Arc::clone(link));
         }
         call.answered(response.status().as_u16(), code);
         Ok(response)

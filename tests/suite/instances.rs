@@ -316,7 +316,11 @@ fn checks_take_an_instance_out_and_bring_it_back() {
     };
     south.instances[0].script(healthy("zero", true));
     south.instances[1].script(healthy("un", true));
-    eventually("both were checked", || south.counts().iter().all(|count| *count > 2));
+    // Those that were checked before their script was there failed.
+    eventually("both were checked and are well", || {
+        south.counts().iter().all(|count| *count > 2)
+            && [0, 1].iter().all(|place| south.state(*place) == "up")
+    });
     south.instances[0].script(healthy("zero", false));
     eventually("it is out", || south.state(0) == "failing");
     let told = south.instance(0)["last_error"]["what"].as_str().unwrap().to_owned();

@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -219,6 +220,40 @@ on_each_store! {
         }
         assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     }
+}
+
+#[test]
+fn an_event_stream_ends_with_its_session_though_nobody_reads_it() {
+    let world = World::new(Kind::Embedded);
+    let cut = Arc::new(AtomicBool::new(false));
+    world.caf921.script(gush(&cut));
+    let mut client = world.admitted();
+    let mut stream = connect(world.gateway.public);
+    let head = format!("GET /flux HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n", client.cookies());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 16]).unwrap();
+    assert!(!cut.load(Ordering::SeqCst));
+    client.post("/portail/deconnexion").program().send();
+    within(SOON, "its place at the backend is free", || cut.load(Ordering::SeqCst));
+    // What was under way comes to an end, and the connection with it.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "it does not end as if it were whole");
+}
+
+/// Events as fast as they are taken; `cut` once no more are.
+fn gush(cut: &Arc<AtomicBool>) -> Script {
+    let cut = Arc::clone(cut);
+    Arc::new(move |_, stream| {
+        let _ = stream.write_all(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        let event = format!("data: {}\n\n", "x".repeat(60_000));
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        while stream.write_all(chunk.as_bytes()).is_ok() {}
+        cut.store(true, Ordering::SeqCst);
+        Then::Close
+    })
 }
 
 /// An event every 50 ms, without end.

@@ -1,16 +1,19 @@
 //! A stream of events (server-sent) or of messages (gRPC), which ends with its session.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
+use tokio::task::JoinHandle;
 
 use super::life::Life;
 use crate::forward::{AnswerBody, BoxError};
-use crate::gate::Sent;
+use crate::gate::{Link, Sent};
 
 /// What gRPC calls a call whose caller is not known (any more): `UNAUTHENTICATED`.
 const GRPC_UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
@@ -23,7 +26,12 @@ pub struct LiveStream {
     over: Pin<Box<dyn Future<Output = ()>>>,
     is_over: bool,
     farewell: Option<HeaderMap>,
+    /// Cuts the connection where its client takes nothing, and nobody asks for the stream's end.
+    cutter: Option<JoinHandle<()>>,
 }
+
+/// How long a stream whose session has ended may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl LiveStream {
     /// The stream that the head `headers` begins.
@@ -36,14 +44,35 @@ impl LiveStream {
         let over = Box::pin(async move {
             watched.over().await;
         });
-        Self { stream, life, over, is_over: false, farewell }
+        Self { stream, life, over, is_over: false, farewell, cutter: None }
     }
 }
 
 impl LiveStream {
-    /// What it must not outlive.
-    pub(in crate::gate) fn life(&self) -> Life {
-        self.life.clone()
+    /// When it must have ended, whatever becomes of what its client has not taken.
+    pub(in crate::gate) fn end(&self) -> impl Future<Output = ()> + use<> {
+        let life = self.life.clone();
+        async move {
+            life.over().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+    }
+
+    /// The connection of HTTP/1.1 that it is sent on ends with it.
+    pub(in crate::gate) fn ends(&mut self, link: Arc<Link>) {
+        let end = self.end();
+        self.cutter = Some(tokio::task::spawn_local(async move {
+            end.await;
+            link.cut();
+        }));
+    }
+}
+
+impl Drop for LiveStream {
+    fn drop(&mut self) {
+        if let Some(cutter) = &self.cutter {
+            cutter.abort();
+        }
     }
 }
 

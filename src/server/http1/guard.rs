@@ -174,8 +174,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Guard<S> {
+    /// The connection's task is woken where the link has something to say.
+    fn listens(&mut self, cx: &Context<'_>) {
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            self.link.wakes(cx.waker());
+        }
+    }
+
+    /// What came of an attempt to write.
+    fn written<T>(&mut self, written: Poll<T>, cx: &Context<'_>) -> Poll<T> {
+        if written.is_pending() {
+            self.listens(cx);
+        }
+        written
+    }
+
     /// Writes interim answers, which came where an answer may begin.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.is_cut() {
+            return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
+        }
         loop {
             if self.first.is_empty() {
                 self.first = self.link.interim().iter().flat_map(written).collect();
@@ -209,15 +228,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.link.flushed(false);
         ready!(self.poll_first(cx))?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes once it has written all: whatever comes next begins an answer, or goes on with a body.
-        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            self.task = Some(cx.waker().clone());
-            self.link.wakes(cx.waker());
-        }
+        self.listens(cx);
         ready!(self.poll_first(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.link.flushed(true);
@@ -241,7 +258,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         self.link.flushed(false);
         ready!(self.poll_first(cx))?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
