@@ -37,6 +37,8 @@ pub struct Link {
     is_flushed: AtomicBool,
     /// Whether nothing more may be sent.
     is_cut: AtomicBool,
+    /// Whether the connection ends with the answer, whatever its client still sends.
+    closes: AtomicBool,
     /// When the client must have taken the last answer.
     deadline: Mutex<Option<Instant>>,
     task: Mutex<Option<Waker>>,
@@ -140,6 +142,16 @@ impl Link {
     /// When the client must have taken the answer that is about to be given out, if ever.
     pub(super) fn until(&self, deadline: Option<Instant>) {
         *locked(&self.deadline) = deadline;
+    }
+
+    /// The connection ends with the answer that is about to be given out.
+    pub(super) fn close(&self) {
+        self.closes.store(true, Ordering::Release);
+    }
+
+    /// Whether the client was told that the connection ends.
+    pub fn closes(&self) -> bool {
+        self.closes.load(Ordering::Acquire)
     }
 
     /// When the client must have taken the last answer, if ever.

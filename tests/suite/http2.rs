@@ -288,6 +288,29 @@ fn a_body_has_the_length_that_was_said() {
     }
 }
 
+/// Some clients take the reset that says to send no more for the answer's end (curl 7.88).
+#[test]
+fn an_answer_that_wants_no_body_resets_nobody_who_sends_it_in_time() {
+    let secured = secured();
+    let cookie = cookie(&secured);
+    let body = vec![b'x'; 16_000];
+    let mut raw = Raw::open(&secured);
+    raw.ask(&request(&cookie, &[(":path", "/portail/nulle-part"), ("accept", "application/json")]), false);
+    assert_eq!(raw.outcome(), Outcome::Status(404));
+    for _ in 0..4 {
+        raw.send(DATA, 0, 1, &body);
+    }
+    raw.send(DATA, END_STREAM, 1, b"");
+    raw.send(PING, 0, 0, b"whether.");
+    loop {
+        let frame = raw.frame().expect("a pong");
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+        if frame.kind == PING && frame.flags == 1 {
+            break;
+        }
+    }
+}
+
 #[test]
 fn the_way_down_to_http_1_adds_nothing() {
     let secured = secured();

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -304,4 +305,35 @@ fn a_ca_file_that_is_none_is_told_at_start() {
         .unwrap();
     let said = String::from_utf8(checked.stdout).unwrap() + &String::from_utf8(checked.stderr).unwrap();
     assert!(!checked.status.success() && said.contains(":4:6: mail.ca:"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_though_letters_are_to_be_sent() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (server, admin) in
+        [(address.to_string(), "127.0.0.1:0".to_owned()), ("127.0.0.1:0".to_owned(), address.to_string())]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("octroi.toml");
+        std::fs::write(
+            &config,
+            format!(
+                "[server]\nlisten=[\"{server}\"]\n[admin]\nlisten=\"{admin}\"\n[store]\nurl=\"memory:\"\n\
+             [mail]\nurl=\"smtp://127.0.0.1:9\"\nfrom=\"o@extranet.example\"\n\
+             [[caf]]\ncode=\"921\"\nname=\"x\"\ncontact=\"y\"\nbackends=[\"http://127.0.0.1:9\"]\n"
+            ),
+        )
+        .unwrap();
+        let ended = Command::new(env!("CARGO_BIN_EXE_octroi"))
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+        assert_eq!(said.matches("Address already in use").count(), 1, "{said}");
+    }
 }

@@ -255,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if self.farewell.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if matches!(self.at, At::Refused | At::Broken) {
+        if matches!(self.at, At::Refused | At::Broken) || self.link.closes() {
             ready!(self.poll_farewell(cx));
         }
         Poll::Ready(Ok(()))
