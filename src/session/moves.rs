@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_move_is_told_for_a_moment_and_to_the_end() {
-        let kept_for = Duration::from_millis(500);
+        let kept_for = Duration::from_secs(2);
         let (moves, from, to) = (Moves { kept_for, ..Moves::default() }, id(), id());
         assert_eq!(moves.of(&from).await, None);
         let Begun::Now(moving) = moves.begin(from) else { panic!("it moves") };
