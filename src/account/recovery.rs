@@ -179,7 +179,7 @@ impl Recoveries {
                 return Ok(());
             }
         }
-        Err(ChangeError::Conflict.into())
+        Err(RecoveryError::Dead)
     }
 
     async fn opened(&self, recovery: &Recovery) -> Result<Account, RecoveryError> {

@@ -51,9 +51,13 @@ pub struct Accounts {
 #[derive(Debug)]
 pub struct PreparedChange {
     account: Account,
+    new: SecretString,
     hash: PasswordHash,
     before: Before,
 }
+
+/// A change of password that others make of the same account at the same time is tried so often.
+const ROUNDS: usize = 5;
 
 impl PreparedChange {
     /// Whose password.
@@ -92,9 +96,12 @@ pub enum ChangeError {
     /// The new one breaks these rules. Whose fault: the client's.
     #[error("the new password breaks a rule")]
     Rules(Vec<PasswordRule>),
-    /// The account was changed by another at the same time. May be tried again.
+    /// The password was changed, or the account taken away, by another at the same time.
     #[error("the account was changed meanwhile")]
     Conflict,
+    /// The second of two clicks: another request made the very same change at the same time.
+    #[error("the same change was made meanwhile")]
+    Twin(Box<SignedIn>),
 }
 
 impl From<StoreError> for ChangeError {
@@ -177,22 +184,40 @@ impl Accounts {
         // Its owner did not fail, and reads of the others who did at the next sign-in.
         self.lockout.take_back_failure(guess).await?;
         self.check_new(&account, &new).await?;
-        let hash = self.hasher.hash(new).await?;
-        Ok(PreparedChange { account, hash, before })
+        let hash = self.hasher.hash(new.clone()).await?;
+        let change = PreparedChange { account, new, hash, before };
+        Ok(PreparedChange { account: self.still(&change).await?, ..change })
     }
 
     /// Changes the password of one who knows the current one, and signs them in.
     pub async fn change_password(
         &self,
-        change: PreparedChange,
+        mut change: PreparedChange,
     ) -> Result<(SignedIn, PasswordChanged), ChangeError> {
         let now = self.clock.now();
-        let account = self.with_password(change.account, change.hash, now, false);
-        if !self.store.replace(&account).await? {
-            return Err(ChangeError::Conflict);
+        for _ in 0..ROUNDS {
+            let account = self.with_password(change.account.clone(), change.hash.clone(), now, false);
+            if self.store.replace(&account).await? {
+                let account = Account { revision: account.revision + 1, ..account };
+                return Ok((SignedIn::new(account, false, change.before), PasswordChanged::new(now)));
+            }
+            change.account = self.still(&change).await?;
         }
-        let account = Account { revision: account.revision + 1, ..account };
-        Ok((SignedIn::new(account, false, change.before), PasswordChanged::new(now)))
+        Err(ChangeError::Conflict)
+    }
+
+    /// The account as it is now, if its password is still the one that was proven. A sign-in or a choice of Caf that
+    /// was noted meanwhile is in nobody's way.
+    async fn still(&self, change: &PreparedChange) -> Result<Account, ChangeError> {
+        let found = self.store.find(&change.account.identifiant).await?;
+        let account = found.filter(Account::may_sign_in).ok_or(ChangeError::Conflict)?;
+        if account.password_hash == change.account.password_hash {
+            return Ok(account);
+        }
+        if self.hasher.verify(change.new.clone(), Some(account.password_hash.clone())).await? {
+            return Err(ChangeError::Twin(Box::new(SignedIn::new(account, false, change.before))));
+        }
+        Err(ChangeError::Conflict)
     }
 
     /// Whether an account may enter a Caf now; its password is looked at again (rule 2).
@@ -214,10 +239,12 @@ impl Accounts {
         if self.must_change(account, at) {
             return Err(GrantError::PasswordDue);
         }
-        if !account.cafs.contains(&caf) {
-            return Err(GrantError::NotGranted);
-        }
-        Ok(())
+        Self::may_choose(account, caf)
+    }
+
+    /// Whether a Caf is one of the account's (rule 3), whatever else may keep it out.
+    pub fn may_choose(account: &Account, caf: CafCode) -> Result<(), GrantError> {
+        if account.cafs.contains(&caf) { Ok(()) } else { Err(GrantError::NotGranted) }
     }
 
     /// Whether at an instant the password only opens its own change (rule 2).

@@ -125,7 +125,8 @@ impl Desk {
     /// goes on where it was, and without one the owner is signed in.
     ///
     /// The others end once before the password changes, so that a crash in between leaves none alive, and once
-    /// after, for those opened meanwhile with the former password.
+    /// after, for those opened meanwhile with the former password. The second of two clicks is signed in anew, since
+    /// its browser forgets what the first is answered.
     pub async fn change_password(
         &self,
         session: Option<&Session>,
@@ -135,9 +136,17 @@ impl Desk {
         from: Whence<'_>,
     ) -> Result<Entered, DeskError> {
         let own = session.map(Session::id);
-        let change = self.accounts.prepare_change(identifiant, current, new, from.place).await?;
-        self.sessions.end_all(change.identifiant(), own, End::PasswordChanged).await?;
-        let (signed_in, changed) = self.accounts.change_password(change).await?;
+        let change = async {
+            let change = self.accounts.prepare_change(identifiant, current, new, from.place).await?;
+            self.sessions.end_all(change.identifiant(), own, End::PasswordChanged).await?;
+            self.accounts.change_password(change).await
+        };
+        let (signed_in, changed) = match change.await {
+            Ok(changed) => changed,
+            Err(ChangeError::Twin(signed_in)) => return self.open(*signed_in, from).await,
+            Err(ChangeError::Conflict) if session.is_some() => return Err(DeskError::Gone),
+            Err(error) => return Err(error.into()),
+        };
         self.sessions.end_all(&signed_in.account().identifiant, own, End::PasswordChanged).await?;
         let Some(session) = session else { return self.open(signed_in, from).await };
         let stage = self.go_straight(session.stage().clone().password_changed(&changed)).await?;

@@ -118,7 +118,7 @@ impl Explainer {
         let at = question.at.unwrap_or_else(|| self.clock.now());
         let mut steps = vec![self.lock(&account, question.from.as_deref(), at).await?];
         steps.push(self.sign_in(&account, at));
-        steps.extend([self.password(&account, at), self.caf(&account, question.caf, at)]);
+        steps.extend([self.password(&account, at), Self::caf(&account, question.caf)]);
         steps.push(self.establishment(&account, question.caf, at).await?);
         steps.extend(self.on_the_way(&question.path, at));
         let stop = steps.iter().find(|step| step.outcome != Outcome::Passes);
@@ -181,16 +181,17 @@ impl Explainer {
             .passes(format!("good until {due}, {days} day{} left", if days == 1 { "" } else { "s" }))
     }
 
-    fn caf(&self, account: &Account, caf: CafCode, at: Timestamp) -> Step {
+    fn caf(account: &Account, caf: CafCode) -> Step {
         let own: Vec<&str> = account.cafs.iter().map(CafCode::as_str).collect();
-        match self.accounts.may_enter(account, caf, at) {
-            Err(GrantError::NotGranted) => {
-                let reason = format!("Caf {caf} is not one of the account's: {}", own.join(", "));
-                Topic::Caf.stops("caf-non-habilitee", reason)
-            }
-            _ if own.len() > 1 => Topic::Caf.passes(format!("one of the account's: {}", own.join(", "))),
-            _ => Topic::Caf.passes("the account's only Caf, entered without a choice".to_owned()),
+        if let Err(GrantError::NotGranted) = Accounts::may_choose(account, caf) {
+            let reason = format!("Caf {caf} is not one of the account's: {}", own.join(", "));
+            return Topic::Caf.stops("caf-non-habilitee", reason);
         }
+        Topic::Caf.passes(if own.len() > 1 {
+            format!("one of the account's: {}", own.join(", "))
+        } else {
+            "the account's only Caf, entered without a choice".to_owned()
+        })
     }
 
     async fn establishment(

@@ -9,6 +9,7 @@ use futures_util::future::Either;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
 
 use super::Link;
 use super::tunnel::LiveStream;
@@ -87,11 +88,25 @@ pub enum Body {
 }
 
 impl Body {
-    /// When it must have ended, whatever becomes of what its client has not taken; most need not end.
+    /// Ends when it must have ended, whatever becomes of what its client has not taken; most need not end.
     pub fn end(&self) -> impl Future<Output = ()> + use<> {
+        if let Self::Live(stream) = self {
+            return Either::Left(stream.end());
+        }
+        let deadline = self.deadline();
+        Either::Right(async move {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    /// When it must have ended, where that is known from the beginning.
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Live(stream) => Either::Left(stream.end()),
-            _ => Either::Right(std::future::pending()),
+            Self::Backend(stream) => stream.deadline(),
+            Self::Own(_) | Self::Live(_) => None,
         }
     }
 }

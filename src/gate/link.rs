@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use http::StatusCode;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Malformed;
 use crate::forward::{Interim, Teller};
@@ -36,6 +37,8 @@ pub struct Link {
     is_flushed: AtomicBool,
     /// Whether nothing more may be sent.
     is_cut: AtomicBool,
+    /// When the client must have taken the last answer.
+    deadline: Mutex<Option<Instant>>,
     task: Mutex<Option<Waker>>,
     /// Who waits for the stream to carry another protocol.
     taker: Mutex<Option<oneshot::Sender<Duplex>>>,
@@ -132,6 +135,16 @@ impl Link {
     /// Whether the connection must end at once.
     pub fn is_cut(&self) -> bool {
         self.is_cut.load(Ordering::Acquire)
+    }
+
+    /// When the client must have taken the answer that is about to be given out, if ever.
+    pub(super) fn until(&self, deadline: Option<Instant>) {
+        *locked(&self.deadline) = deadline;
+    }
+
+    /// When the client must have taken the last answer, if ever.
+    pub fn deadline(&self) -> Option<Instant> {
+        *locked(&self.deadline)
     }
 
     fn wake(&self) {

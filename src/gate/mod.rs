@@ -162,10 +162,11 @@ impl Gate {
         if may_switch {
             link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
-        if let Body::Live(stream) = response.body_mut()
-            && link.has_guard()
-        {
-            stream.ends(Arc::clone(link));
+        if link.has_guard() {
+            link.until(response.body().deadline());
+            if let Body::Live(stream) = response.body_mut() {
+                stream.ends(Arc::clone(link));
+            }
         }
         call.answered(response.status().as_u16(), code);
         Ok(response)

@@ -170,7 +170,8 @@ impl Portal {
         match error {
             DeskError::SignIn(error) | DeskError::Change(ChangeError::Current(error)) => error.into(),
             DeskError::Change(ChangeError::Rules(broken)) => self.broken(broken),
-            DeskError::Change(ChangeError::Conflict) => Cause::Busy,
+            // The password that was proven is none any more.
+            DeskError::Change(ChangeError::Conflict | ChangeError::Twin(_)) => Cause::Credentials,
             DeskError::NotGranted(caf) => Cause::NotGranted(caf),
             DeskError::Misplaced => Cause::NoCaf,
             DeskError::Unknown { caf, tries_left } => Cause::Unknown { caf: contact(caf), tries_left },

@@ -6,7 +6,7 @@
 //! few seconds, in this process alone, the token still tells where its session went: enough to give the same
 //! browser a new one, for the very step that it asks for twice (`gate` and `portal` decide which, and to whom).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -103,7 +103,14 @@ impl Sessions {
 #[derive(Debug)]
 pub(super) struct Moves {
     kept_for: Duration,
-    moves: Mutex<HashMap<SessionId, Move>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    moves: HashMap<SessionId, Move>,
+    /// The same, the oldest first; one that was begun anew is there twice.
+    ages: VecDeque<(Instant, SessionId)>,
 }
 
 #[derive(Debug)]
@@ -128,7 +135,7 @@ pub(super) struct Moving(watch::Sender<Option<SessionId>>);
 
 impl Default for Moves {
     fn default() -> Self {
-        Self { kept_for: MOMENT, moves: Mutex::default() }
+        Self { kept_for: MOMENT, kept: Mutex::default() }
     }
 }
 
@@ -136,29 +143,41 @@ impl Moves {
     /// A session begins to move.
     pub(super) fn begin(&self, from: SessionId) -> Begun {
         let began = Instant::now();
-        let mut moves = self.moves();
-        moves.retain(|_, known| known.began.elapsed() < self.kept_for && !known.led_nowhere());
-        if moves.contains_key(&from) {
+        let mut kept = self.kept();
+        kept.forget(self.kept_for);
+        if kept.moves.get(&from).is_some_and(|known| !known.led_nowhere()) {
             return Begun::Already;
         }
-        if moves.len() >= MOST {
+        if kept.ages.len() >= MOST {
             return Begun::Unseen;
         }
         let (tell, to) = watch::channel(None);
-        moves.insert(from, Move { began, to });
+        kept.moves.insert(from, Move { began, to });
+        kept.ages.push_back((began, from));
         Begun::Now(Moving(tell))
     }
 
     /// Where a session went, once it is there.
     pub(super) async fn of(&self, from: &SessionId) -> Option<SessionId> {
         let known = |known: &Move| (known.began.elapsed() < self.kept_for).then(|| known.to.clone());
-        let mut to = self.moves().get(from).and_then(known)?;
+        let mut to = self.kept().moves.get(from).and_then(known)?;
         let told = timeout(PATIENCE, to.wait_for(Option::is_some)).await;
         told.ok()?.ok().and_then(|to| *to)
     }
 
-    fn moves(&self) -> MutexGuard<'_, HashMap<SessionId, Move>> {
-        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Forgets those that are older.
+    fn forget(&mut self, than: Duration) {
+        while let Some((began, id)) = self.ages.pop_front_if(|(began, _)| began.elapsed() >= than) {
+            if self.moves.get(&id).is_some_and(|known| known.began == began) {
+                self.moves.remove(&id);
+            }
+        }
     }
 }
 
@@ -185,9 +204,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_move_is_told_for_a_moment_and_to_the_end() {
-        let kept_for = Duration::from_secs(2);
-        let (moves, from, to) = (Moves { kept_for, ..Moves::default() }, id(), id());
+    async fn a_move_is_told_to_the_end() {
+        let (moves, from, to) = (Moves::default(), id(), id());
         assert_eq!(moves.of(&from).await, None);
         let Begun::Now(moving) = moves.begin(from) else { panic!("it moves") };
         assert!(matches!(moves.begin(from), Begun::Already), "one moves it");
@@ -197,9 +215,17 @@ mod tests {
         };
         assert_eq!(tokio::join!(moves.of(&from), told).0, Some(to), "the end is waited for");
         assert_eq!((moves.of(&from).await, moves.of(&to).await), (Some(to), None));
-        tokio::time::sleep(kept_for).await;
-        assert_eq!(moves.of(&from).await, None);
-        assert!(matches!(moves.begin(from), Begun::Now(_)));
+    }
+
+    #[tokio::test]
+    async fn a_move_is_told_for_a_moment() {
+        let (moves, from) = (Moves { kept_for: Duration::ZERO, ..Moves::default() }, id());
+        for _ in 0..2 {
+            let Begun::Now(moving) = moves.begin(from) else { panic!("it moves") };
+            moving.ends_at(id());
+            assert_eq!(moves.of(&from).await, None);
+        }
+        assert_eq!(moves.kept().ages.len(), 1, "older ones take no place");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! was replaced opens nothing else, for nobody else.
 
 use crate::harness::client::{Client, Response};
-use crate::harness::world::{COMMUNICATION, TWO_CAFS, UNKNOWN_SIRET, World};
+use crate::harness::world::{COMMUNICATION, ONE_CAF, PASSWORD, TWO_CAFS, UNKNOWN_SIRET, World};
 use crate::on_each_store;
 
 const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; rv:115.0) Gecko/20100101 Firefox/115.0";
@@ -63,6 +63,38 @@ on_each_store! {
             let alive = [&mut first, &mut second].map(|client| client.get("/portail/session").send().status);
             assert!(alive.contains(&200) && alive.contains(&401), "one of the two cookies lives: {alive:?}");
         }
+    }
+
+    fn a_password_that_is_changed_twice_at_once_is_changed(kind: Kind) {
+        let world = World::new(kind);
+        let form = [
+            ("mot_de_passe_actuel", PASSWORD),
+            ("nouveau_mot_de_passe", "Bruyere-violette-27"),
+            ("confirmation", "Bruyere-violette-27"),
+        ];
+        let named = [form.as_slice(), &[("identifiant", TWO_CAFS)]].concat();
+        let known = world.signed_in(ONE_CAF);
+        for (form, client, place) in [(form.as_slice(), &known, "/"), (&named, &world.gateway.client(), "/portail/caf")] {
+            let mut clients = [(); 2].map(|()| before(&world, client));
+            let answers = std::thread::scope(|scope| {
+                let click = |client| scope.spawn(move || led(&click(client, "/portail/mot-de-passe", form)));
+                clients.each_mut().map(click).map(|answer| answer.join().unwrap())
+            });
+            assert_eq!(answers, [to(place), to(place)]);
+            let alive = clients.map(|mut client| client.get("/portail/session").send().status);
+            assert!(alive.contains(&200), "one of the two cookies lives at least: {alive:?}");
+        }
+        // Two who want different ones: the second is told that the password it knew is none any more.
+        let fresh = |password: &str| {
+            let form = [("identifiant", TWO_CAFS), ("mot_de_passe_actuel", "Bruyere-violette-27"), ("nouveau_mot_de_passe", password)];
+            world.gateway.client().post("/portail/mot-de-passe").program().form(&form).send()
+        };
+        let answers = std::thread::scope(|scope| {
+            ["Bruyere-bleue-2027", "Bruyere-rousse-2027"].map(|password| scope.spawn(move || fresh(password))).map(|answer| answer.join().unwrap())
+        });
+        let mut told: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        told.sort_unstable();
+        assert_eq!(told, [200, 401], "{}", answers[0].text());
     }
 
     fn a_token_that_was_replaced_opens_nothing_else(kind: Kind) {

@@ -51,6 +51,10 @@ on_each_store! {
         assert_eq!(world.gateway.cli(&["account", "suspend", ONE_CAF]).0, 0);
         let told = explain(&world, ONE_CAF, "921", "/", &[]);
         assert_eq!(fate(&told), (false, "identifiants-invalides", "sign-in"), "{told}");
+        // Each step is told, also behind one that stops.
+        let told = explain(&world, ONE_CAF, "751", "/", &[]);
+        let caf = told["steps"].as_array().unwrap().iter().find(|step| step["step"] == "caf").unwrap();
+        assert_eq!(caf["code"], "caf-non-habilitee", "{told}");
     }
 
     fn a_lock_is_told_where_it_holds_and_asking_counts_nothing(kind: Kind) {

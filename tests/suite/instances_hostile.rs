@@ -337,6 +337,28 @@ fn clients_that_do_not_read_cost_little_memory_and_their_places_come_back() {
 }
 
 #[test]
+fn a_client_that_takes_its_time_gives_its_place_back_once_the_request_has_had_its_own() {
+    let backend = Modern::start(None);
+    backend
+        .script(|_| async { Response::new(Full::new(Bytes::from(vec![b'x'; 50_000_000])).boxed_unsync()) });
+    let world = south(&[url(backend.address)], |settings| {
+        settings.caf_line("protocol = \"http2\"");
+        settings.set("backend", "request_timeout", r#""2s""#);
+    });
+    let mut client = world.signed_in(SOUTH);
+    let mut stream = connect(world.gateway.public);
+    stream.write_all(&client.get("/").program().bytes()).unwrap();
+    eventually("it is under way", || instances(&world)[0]["outstanding"] == 1);
+    let (mut piece, mut taken) = ([0; 10_000], 0);
+    eventually("its place is given back, though it goes on reading", || {
+        taken += stream.read(&mut piece).unwrap_or_default();
+        is_quiet(&world)
+    });
+    assert!(taken > 0 && instances(&world)[0]["failures"] == 0, "nor is that the instance's fault");
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+#[test]
 fn hints_without_end_cost_little_memory_and_end_in_time() {
     let backend = Backend::start("131");
     backend.script(hints());

@@ -6,7 +6,7 @@ use crate::harness::client::Response;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::mail::{Mail, MailServer};
-use crate::harness::world::{Kind, PASSWORD, SIRET, World, account, sign_in};
+use crate::harness::world::{Kind, PASSWORD, PROVISIONAL, SIRET, World, account, sign_in};
 
 /// Due on 17 December 2026 at 11:00:00 in Paris, as many seconds of 86,400 s after a September of summer time.
 const CHANGED: &str = "2026-09-16T10:00:00Z";
@@ -133,4 +133,17 @@ fn nobody_is_reminded_of_what_they_cannot_use_or_have_changed() {
     wait_for(&server, "z@esat.example", 2);
     assert_eq!(server.letters().len(), 2);
     assert_eq!(state_of(&world.gateway, "z@esat.example").json()["mot_de_passe"]["jours_restants"], 7);
+}
+
+#[test]
+fn one_whose_password_was_changed_since_the_last_look_is_reminded_of_it() {
+    let server = MailServer::start();
+    let mut world = world(Kind::Embedded, &server, "2026-11-20T12:00:00+01:00");
+    let body = json!({"mot_de_passe_actuel": PASSWORD, "nouveau_mot_de_passe": "Platane-2027", "identifiant": PROVISIONAL});
+    assert_eq!(world.gateway.client().post("/portail/mot-de-passe").json(&body).send().etat(), "admis");
+    // 92 days less 14, and 7.
+    world.gateway.advance(78 * 86_400);
+    assert!(wait_for(&server, PROVISIONAL, 1)[0].contains("expire dans 14 jours"));
+    world.gateway.advance(7 * 86_400);
+    assert!(wait_for(&server, PROVISIONAL, 2)[1].contains("expire dans 7 jours"));
 }
