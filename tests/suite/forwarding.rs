@@ -125,7 +125,7 @@ fn a_caf_that_fails_is_named_and_the_others_do_not_notice() {
     let (_closed, dead) = crate::harness::closed_address();
     let world = World::with(Kind::Embedded, |settings| {
         settings.caf("131", "Caf des Bouches-du-Rhône", &[dead]);
-        settings.set("backend", "first_byte_timeout", r#""500ms""#);
+        settings.set("backend", "first_byte_timeout", r#""2s""#);
     });
     world.gateway.accounts(&[crate::harness::world::account("sud@esat.example", SIRET, &["131", "751"])]);
     world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
