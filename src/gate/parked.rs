@@ -138,7 +138,8 @@ impl Gate {
         };
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
-        let (admitted, _) = self.permit(stage.caf(), arrival)?;
+        let (admitted, _) =
+            self.permit(stage.caf(), arrival).map_err(|problem| self.still_waiting(problem))?;
         let out = self.shared.parking.take(&last, &token, &owner).await?;
         let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
         match self.deliver(admitted, token, parked).await {
@@ -150,6 +151,15 @@ impl Gate {
             }
             Err((error, None)) => Err(self.blame(stage.caf(), &error)),
             Err((error, Some(left))) => Err(self.blame(stage.caf(), &error).still_parked(left)),
+        }
+    }
+
+    /// Where a volet has closed, the form's own page says so, and drops it.
+    fn still_waiting(&self, problem: Problem) -> Problem {
+        if problem.code() == "volet-ferme" {
+            problem.leading_to(&self.shared.portal.parked())
+        } else {
+            problem
         }
     }
 

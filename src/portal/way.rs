@@ -39,6 +39,11 @@ impl Portal {
         &self.places.caf
     }
 
+    /// The page of a form that waits.
+    pub fn parked(&self) -> String {
+        format!("{}/declaration-en-attente", self.site.prefix)
+    }
+
     /// Where a browser goes next from a state: the page of the state, which keeps in mind the path first
     /// asked for; once admitted, that path itself.
     pub fn way(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> String {
