@@ -145,6 +145,53 @@ fn a_portal_elsewhere_is_told_where_one_wanted_to_go() {
 }
 
 #[test]
+fn a_portal_elsewhere_is_told_which_page_was_asked_for() {
+    let elsewhere = "https://portail.example/entrer";
+    let world = World::with(Kind::Embedded, |settings: &mut Settings| {
+        settings.set("portal", "pages", r#""off""#).set("portal", "sign_in_url", &format!("{elsewhere:?}"));
+    });
+    let (anonymous, admitted) = (world.gateway.client(), world.admitted());
+    let cases = [
+        (
+            "/mot-de-passe/reinitialisation?jeton=a-_b%2B",
+            "%2Fmot-de-passe%2Freinitialisation%3Fjeton%3Da-_b%252B",
+        ),
+        (
+            "/mot-de-passe/reinitialisation?jeton=a&retour=%2Fd",
+            "%2Fmot-de-passe%2Freinitialisation%3Fjeton%3Da%26retour%3D%252Fd",
+        ),
+        ("/mot-de-passe", "%2Fmot-de-passe"),
+        ("/mot-de-passe/oubli", "%2Fmot-de-passe%2Foubli"),
+        ("/caf", "%2Fcaf"),
+        ("/etablissement", "%2Fetablissement"),
+        ("/quitter?x=1", "%2Fquitter%3Fx%3D1"),
+        ("/declaration-en-attente", "%2Fdeclaration-en-attente"),
+        ("/sessions", "%2Fsessions"),
+    ];
+    for mut client in [anonymous, admitted] {
+        for (asked, told) in cases {
+            let led = client.get(&format!("/portail{asked}")).page().send().redirect();
+            assert_eq!(led, (303, format!("{elsewhere}?retour=%2Fportail{told}")), "{asked}");
+        }
+        // That page is the other portal's own.
+        let led = client.get("/portail/connexion").page().send().redirect();
+        assert_eq!(led, (303, elsewhere.to_owned()));
+        let led = client.get("/portail/caf?retour=%2Fd").page().send().redirect();
+        assert_eq!(led, (303, format!("{elsewhere}?retour=%2Fd")));
+    }
+    let mut admitted = world.admitted();
+    for asked in ["/portail/sessions", "/portail/declaration-en-attente", "/portail/session", "/portail/caf"]
+    {
+        let answer = admitted.get(asked).program().send();
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/json")),
+            "{asked}"
+        );
+    }
+}
+
+#[test]
 fn the_state_is_a_page_to_one_who_goes_there() {
     let world = World::new(Kind::Embedded);
     for (mut client, says) in
