@@ -191,6 +191,32 @@ fn a_portal_elsewhere_is_told_which_page_was_asked_for() {
     }
 }
 
+/// RFC 9110 section 12.5.1, between the two tongues that there are.
+#[test]
+fn the_tongue_that_weighs_more_is_spoken() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.gateway.client();
+    for (accept, html) in [
+        ("text/html;q=0.5, application/json", false),
+        ("application/json;q=0.5, text/html", true),
+        ("application/json, text/html", false),
+        ("text/html;q=0.7, application/json;q=0.7", true),
+        ("text/html;q=0.700, application/json;q=0.701", false),
+        ("application/*", false),
+        ("application/*;q=0.9, text/html;q=0.1", true),
+        ("text/html;q=0, application/json;q=0.1", false),
+        ("text/html, application/json;q=0", true),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+    ] {
+        let page = client.get("/portail/connexion").header("Accept", accept).send();
+        let media = if html { "text/html; charset=utf-8" } else { "application/json" };
+        assert_eq!(page.header("content-type"), Some(media), "{accept}");
+        let problem = client.post("/d").header("Accept", accept).send();
+        let media = if html { media } else { "application/problem+json" };
+        assert_eq!((problem.status, problem.header("content-type")), (401, Some(media)), "{accept}");
+    }
+}
+
 #[test]
 fn the_state_is_a_page_to_one_who_goes_there() {
     let world = World::new(Kind::Embedded);
