@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
+use super::reception::X_CAF_CODE;
 use super::{Arrival, Body, Gate, Problem, Sent};
 use crate::domain::Token;
 use crate::entry::AdmittedRequest;
@@ -45,7 +46,9 @@ enum Late {
 pub(super) fn is_form<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let is_told = headers.contains_key("sec-fetch-mode");
-    let is_page = !is_script(headers) && (is_told || accepts_html(headers));
+    // Nor does a page's form name a Caf.
+    let is_page =
+        !is_script(headers) && !headers.contains_key(X_CAF_CODE) && (is_told || accepts_html(headers));
     request.method() == Method::POST && is_page && content_type(headers).is_some_and(Form::is_one)
 }
 

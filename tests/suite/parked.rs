@@ -242,7 +242,14 @@ fn what_is_no_persons_form_is_not_kept() {
     let large = post(&mut client, TARGET, &large);
     let foreign =
         client.post(TARGET).page().header("Sec-Fetch-Site", "cross-site").body(FORM, BODY.as_bytes()).send();
-    for answer in [&json, &program, &script, &put, &large, &foreign] {
+    let named = client.post(TARGET).page().header("X-Caf-Code", "921").body(FORM, BODY.as_bytes()).send();
+    assert_eq!(named.status, 401);
+    assert!(
+        named.text().contains("Votre session est terminée") && !named.text().contains("gardé"),
+        "{}",
+        named.text()
+    );
+    for answer in [&json, &program, &script, &put, &large, &foreign, &named] {
         assert!([401, 403].contains(&answer.status), "{}", answer.text());
         assert_eq!(answer.header("set-cookie"), None, "{}", answer.text());
     }
