@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 
 use super::reception::X_CAF_CODE;
 use super::{Arrival, Body, Gate, Problem, Sent};
-use crate::domain::Token;
+use crate::domain::{StoreError, Token};
 use crate::entry::AdmittedRequest;
 use crate::forward;
 use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Taken};
@@ -143,17 +143,19 @@ impl Gate {
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
         let (admitted, _) =
             self.permit(stage.caf(), arrival).map_err(|problem| self.still_waiting(problem))?;
-        let out = self.shared.parking.take(&last, &token, &owner).await?;
-        let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
-        match self.deliver(admitted, token, parked).await {
-            Ok(mut answered) => {
+        match self.deliver(admitted, last, token, owner).await {
+            Ok((mut answered, held)) => {
                 let cookie = self.shared.parking_cookie;
                 let cookie = held.map_or_else(|| cookie.clear(), |held| cookie.set(&held));
                 answered.headers_mut().append(SET_COOKIE, cookie);
                 Ok(answered)
             }
-            Err((error, None)) => Err(self.blame(stage.caf(), &error)),
-            Err((error, Some(left))) => Err(self.blame(stage.caf(), &error).still_parked(left)),
+            Err(Undelivered::Gone) => Err(Problem::nothing_parked()),
+            Err(Undelivered::Store(error)) => Err(error.into()),
+            Err(Undelivered::Failed(error, None)) => Err(self.blame(stage.caf(), &error)),
+            Err(Undelivered::Failed(error, Some(left))) => {
+                Err(self.blame(stage.caf(), &error).still_parked(left))
+            }
         }
     }
 
@@ -166,30 +168,50 @@ impl Gate {
         }
     }
 
-    /// Sends a form that was taken, even if the client goes away meanwhile, as the first of two clicks does. What
-    /// certainly reached nobody is put back: with the error, the time that it still waits.
+    /// Takes a form and sends it, even if the client goes away meanwhile, as the first of two clicks does: from the
+    /// moment that it is taken, nobody else has it. What certainly reached nobody is put back. The answer, and the secret
+    /// of another form that waits.
     async fn deliver(
         &self,
         admitted: AdmittedRequest<Sent>,
+        last: Token,
         token: Token,
-        parked: Parked,
-    ) -> Result<Response<Body>, (forward::Error, Option<Duration>)> {
+        owner: Owner,
+    ) -> Result<(Response<Body>, Option<Token>), Undelivered> {
         let (forwarder, parking) = (self.forwarder.clone(), Arc::clone(&self.shared.parking));
         let caf = admitted.caf();
         let sending = tokio::task::spawn_local(async move {
+            let taken = parking.take(&last, &token, &owner).await?;
+            let Taken { parked, held } = taken.ok_or(Undelivered::Gone)?;
             match forwarder.forward(admitted).await {
-                Ok(answered) => Ok(answered.map(Body::from)),
+                Ok(answered) => Ok((answered.map(Body::from), held)),
                 Err(error) if never_sent(&error) => match parking.put_back(&token, &parked).await {
-                    Ok(()) => Err((error, Some(parking.left(&parked)))),
+                    Ok(()) => Err(Undelivered::Failed(error, Some(parking.left(&parked)))),
                     Err(lost) => {
                         tracing::error!(%caf, error = %lost, "a form that reached nobody could not be put back");
-                        Err((error, None))
+                        Err(Undelivered::Failed(error, None))
                     }
                 },
-                Err(error) => Err((error, None)),
+                Err(error) => Err(Undelivered::Failed(error, None)),
             }
         });
-        sending.await.unwrap_or_else(|_| Err((forward::Error::cut_short(caf), None)))
+        let cut_short = || Undelivered::Failed(forward::Error::cut_short(caf), None);
+        sending.await.unwrap_or_else(|_| Err(cut_short()))
+    }
+}
+
+/// Why a form that waited was not sent, or not answered.
+enum Undelivered {
+    /// Another request took it.
+    Gone,
+    Store(StoreError),
+    /// The backend failed; the time that it still waits, where it was put back.
+    Failed(forward::Error, Option<Duration>),
+}
+
+impl From<StoreError> for Undelivered {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
