@@ -181,14 +181,14 @@ impl Gate {
         let (forwarder, parking) = (self.forwarder.clone(), Arc::clone(&self.shared.parking));
         let caf = admitted.caf();
         let sending = tokio::task::spawn_local(async move {
-            let taken = parking.take(&last, &token, &owner).await?;
-            let Taken { parked, held } = taken.ok_or(Undelivered::Gone)?;
+            let out = parking.take(&last, &token, &owner).await?;
+            let Taken { parked, held } = out.ok_or(Undelivered::Gone)?;
             match forwarder.forward(admitted).await {
                 Ok(answered) => Ok((answered.map(Body::from), held)),
                 Err(error) if never_sent(&error) => match parking.put_back(&token, &parked).await {
                     Ok(()) => Err(Undelivered::Failed(error, Some(parking.left(&parked)))),
-                    Err(lost) => {
-                        tracing::error!(%caf, error = %lost, "a form that reached nobody could not be put back");
+                    Err(failed) => {
+                        tracing::error!(%caf, error = %failed, "a form that reached nobody could not be put back");
                         Err(Undelivered::Failed(error, None))
                     }
                 },
