@@ -217,6 +217,7 @@ pub(crate) fn state() -> (State, Arc<Memory>) {
         counters: memory.clone(),
         calendar: Arc::new(Calendar::new(Vec::new())),
         portal_prefix: "/portail".to_owned(),
+        longest_target: 16_384,
         clock: clock.clone(),
     };
     let registry = Registry { accounts, sessions: Arc::new(sessions), establishments: memory.clone() };

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::domain::{Calendar, Clock, PasswordRules};
 use crate::entry::{Desk, Explainer, Gatekeeper, LostPassword, PostOffice, Registry, Reminders, Signer};
 use crate::forward::Fleet;
-use crate::gate::{Limits, Shared};
+use crate::gate::{Limits, Shared, TARGET_SIZE};
 use crate::mail::Mailer;
 use crate::parking::{Parking, ParkingCookie};
 use crate::portal::{Letters, Portal};
@@ -101,6 +101,7 @@ impl Services {
             counters: store.clone(),
             calendar: Arc::clone(&calendar),
             portal_prefix: config.portal.prefix.clone(),
+            longest_target: TARGET_SIZE,
             clock: clock.clone(),
         });
         let parking = Arc::new(Parking::new(store.clone(), store.clone(), clock.clone()));

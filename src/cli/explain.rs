@@ -63,6 +63,7 @@ fn name(topic: Topic) -> &'static str {
         Topic::Establishment => "establishment",
         Topic::Path => "path",
         Topic::Calendar => "calendar",
+        Topic::Backend => "backend",
     }
 }
 

@@ -50,7 +50,8 @@ Without a command: the embedded default, with demonstration Cafs and accounts,
 on http://127.0.0.1:8080.";
 
 const EXPLAIN_HELP: &str = "\
-Nothing is changed, counted or forwarded. Exit status 0: it was explained,
+Nothing is changed, counted or forwarded. Whether the Caf's backend takes
+requests is told of the present alone. Exit status 0: it was explained,
 whatever the answer.
 
 Examples:

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
 use super::desk;
@@ -28,6 +29,8 @@ pub struct Question {
     pub at: Option<Timestamp>,
     /// From which address, to look at the lock of that place too.
     pub from: Option<String>,
+    /// Whether the Caf's backend takes requests, and why (not), as who forwards sees it now.
+    pub backend: Result<String, String>,
 }
 
 /// The answer, step by step.
@@ -81,6 +84,8 @@ pub enum Topic {
     Path,
     /// Whether the path's volet is open (rule 5).
     Calendar,
+    /// Whether the Caf's backend takes requests; told of the present alone.
+    Backend,
 }
 
 /// How a step falls.
@@ -95,6 +100,9 @@ pub enum Outcome {
     Stops,
 }
 
+/// An instant less than that away from now is the present: it is told in whole minutes.
+const PRESENT: Duration = Duration::from_mins(1);
+
 /// Replays decisions.
 pub struct Explainer {
     /// Accounts, which decide on signing in and on Cafs.
@@ -107,6 +115,8 @@ pub struct Explainer {
     pub calendar: Arc<Calendar>,
     /// Under which the gateway answers itself.
     pub portal_prefix: String,
+    /// Longest target of a request, in bytes.
+    pub longest_target: usize,
     /// The time.
     pub clock: Clock,
 }
@@ -115,12 +125,14 @@ impl Explainer {
     /// The explanation; `None` where there is no such account.
     pub async fn explain(&self, question: &Question) -> Result<Option<Explanation>, StoreError> {
         let Some(account) = self.accounts.find(&question.account).await? else { return Ok(None) };
-        let at = question.at.unwrap_or_else(|| self.clock.now());
+        let now = self.clock.now();
+        let at = question.at.unwrap_or(now);
         let mut steps = vec![self.lock(&account, question.from.as_deref(), at).await?];
         steps.push(self.sign_in(&account, at));
         steps.extend([self.password(&account, at), Self::caf(&account, question.caf)]);
         steps.push(self.establishment(&account, question.caf, at).await?);
-        steps.extend(self.on_the_way(&question.path, at));
+        let is_now = at.duration_since(now).unsigned_abs() < PRESENT;
+        steps.extend(self.on_the_way(&question.path, at, is_now.then_some(&question.backend)));
         let stop = steps.iter().find(|step| step.outcome != Outcome::Passes);
         Ok(Some(Explanation {
             account: account.identifiant,
@@ -222,17 +234,36 @@ impl Explainer {
     }
 
     /// What is decided of a request's path, at each request.
-    fn on_the_way(&self, sent: &str, at: Timestamp) -> Vec<Step> {
-        let raw = sent.split('?').next().unwrap_or_default();
-        let path = match NormalPath::parse(raw) {
+    fn on_the_way(&self, sent: &str, at: Timestamp, backend: Option<&Result<String, String>>) -> Vec<Step> {
+        let path = match self.path(sent) {
             Ok(path) => path,
-            Err(error) => return vec![Topic::Path.stops("requete-invalide", format!("refused: {error}"))],
+            Err(reason) => return vec![Topic::Path.stops("requete-invalide", format!("refused: {reason}"))],
         };
         if path.is_under(&self.portal_prefix) {
             let reason = "the gateway's own: answered here, never forwarded".to_owned();
             return vec![Step { outcome: Outcome::Stops, code: None, ..Topic::Path.passes(reason) }];
         }
-        vec![Topic::Path.passes("forwarded as it is sent".to_owned()), self.season(&path, at)]
+        let mut steps =
+            vec![Topic::Path.passes("forwarded as it is sent".to_owned()), self.season(&path, at)];
+        steps.extend(backend.cloned().map(|state| match state {
+            Ok(reason) => Topic::Backend.passes(reason),
+            Err(reason) => Topic::Backend.stops("caf-indisponible", reason),
+        }));
+        steps
+    }
+
+    /// The path that decisions are made on, of what a request could hold.
+    fn path(&self, sent: &str) -> Result<NormalPath, String> {
+        if sent.len() > self.longest_target {
+            return Err(format!("it is longer than {} bytes", self.longest_target));
+        }
+        let path = NormalPath::parse(sent.split(['?', '#']).next().unwrap_or_default());
+        let path = path.map_err(|error| error.to_string())?;
+        // A fragment would be left out.
+        if sent.contains('#') || PathAndQuery::try_from(sent).is_err() {
+            return Err("a character that no request may hold there: a program sends it escaped".to_owned());
+        }
+        Ok(path)
     }
 
     fn season(&self, path: &NormalPath, at: Timestamp) -> Step {

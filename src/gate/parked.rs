@@ -8,8 +8,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
+use super::reception::X_CAF_CODE;
 use super::{Arrival, Body, Gate, Problem, Sent};
-use crate::domain::Token;
+use crate::domain::{StoreError, Token};
 use crate::entry::AdmittedRequest;
 use crate::forward;
 use crate::parking::{self, Form, KEPT_FOR, MOST, Owner, Parked, ParkingError, Taken};
@@ -45,7 +46,9 @@ enum Late {
 pub(super) fn is_form<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let is_told = headers.contains_key("sec-fetch-mode");
-    let is_page = !is_script(headers) && (is_told || accepts_html(headers));
+    // Nor does a page's form name a Caf.
+    let is_page =
+        !is_script(headers) && !headers.contains_key(X_CAF_CODE) && (is_told || accepts_html(headers));
     request.method() == Method::POST && is_page && content_type(headers).is_some_and(Form::is_one)
 }
 
@@ -138,45 +141,77 @@ impl Gate {
         };
         dress(&mut arrival.request, &parked);
         // Before it is taken: what may not pass now, since its volet is closed, goes on waiting.
-        let (admitted, _) = self.permit(stage.caf(), arrival)?;
-        let out = self.shared.parking.take(&last, &token, &owner).await?;
-        let Taken { parked, held } = out.ok_or_else(Problem::nothing_parked)?;
-        match self.deliver(admitted, token, parked).await {
-            Ok(mut answered) => {
+        let (admitted, _) =
+            self.permit(stage.caf(), arrival).map_err(|problem| self.still_waiting(problem))?;
+        match self.deliver(admitted, last, token, owner).await {
+            Ok((mut answered, held)) => {
                 let cookie = self.shared.parking_cookie;
                 let cookie = held.map_or_else(|| cookie.clear(), |held| cookie.set(&held));
                 answered.headers_mut().append(SET_COOKIE, cookie);
                 Ok(answered)
             }
-            Err((error, None)) => Err(self.blame(stage.caf(), &error)),
-            Err((error, Some(left))) => Err(self.blame(stage.caf(), &error).still_parked(left)),
+            Err(Undelivered::Gone) => Err(Problem::nothing_parked()),
+            Err(Undelivered::Store(error)) => Err(error.into()),
+            Err(Undelivered::Failed(error, None)) => Err(self.blame(stage.caf(), &error)),
+            Err(Undelivered::Failed(error, Some(left))) => {
+                Err(self.blame(stage.caf(), &error).still_parked(left))
+            }
         }
     }
 
-    /// Sends a form that was taken, even if the client goes away meanwhile, as the first of two clicks does. What
-    /// certainly reached nobody is put back: with the error, the time that it still waits.
+    /// Where a volet has closed, the form's own page says so, and drops it.
+    fn still_waiting(&self, problem: Problem) -> Problem {
+        if problem.code() == "volet-ferme" {
+            problem.leading_to(&self.shared.portal.parked())
+        } else {
+            problem
+        }
+    }
+
+    /// Takes a form and sends it, even if the client goes away meanwhile, as the first of two clicks does: from the
+    /// moment that it is taken, nobody else has it. What certainly reached nobody is put back. The answer, and the secret
+    /// of another form that waits.
     async fn deliver(
         &self,
         admitted: AdmittedRequest<Sent>,
+        last: Token,
         token: Token,
-        parked: Parked,
-    ) -> Result<Response<Body>, (forward::Error, Option<Duration>)> {
+        owner: Owner,
+    ) -> Result<(Response<Body>, Option<Token>), Undelivered> {
         let (forwarder, parking) = (self.forwarder.clone(), Arc::clone(&self.shared.parking));
         let caf = admitted.caf();
         let sending = tokio::task::spawn_local(async move {
+            let out = parking.take(&last, &token, &owner).await?;
+            let Taken { parked, held } = out.ok_or(Undelivered::Gone)?;
             match forwarder.forward(admitted).await {
-                Ok(answered) => Ok(answered.map(Body::from)),
+                Ok(answered) => Ok((answered.map(Body::from), held)),
                 Err(error) if never_sent(&error) => match parking.put_back(&token, &parked).await {
-                    Ok(()) => Err((error, Some(parking.left(&parked)))),
-                    Err(lost) => {
-                        tracing::error!(%caf, error = %lost, "a form that reached nobody could not be put back");
-                        Err((error, None))
+                    Ok(()) => Err(Undelivered::Failed(error, Some(parking.left(&parked)))),
+                    Err(failed) => {
+                        tracing::error!(%caf, error = %failed, "a form that reached nobody could not be put back");
+                        Err(Undelivered::Failed(error, None))
                     }
                 },
-                Err(error) => Err((error, None)),
+                Err(error) => Err(Undelivered::Failed(error, None)),
             }
         });
-        sending.await.unwrap_or_else(|_| Err((forward::Error::cut_short(caf), None)))
+        let cut_short = || Undelivered::Failed(forward::Error::cut_short(caf), None);
+        sending.await.unwrap_or_else(|_| Err(cut_short()))
+    }
+}
+
+/// Why a form that waited was not sent, or not answered.
+enum Undelivered {
+    /// Another request took it.
+    Gone,
+    Store(StoreError),
+    /// The backend failed; the time that it still waits, where it was put back.
+    Failed(forward::Error, Option<Duration>),
+}
+
+impl From<StoreError> for Undelivered {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::portal::{Action, Rendering, Route, Visit, is_navigation};
 use crate::session::{Session, Shown, Whence, short_agent};
 use crate::telemetry::metrics;
 
-const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
+pub(super) const X_CAF_CODE: HeaderName = HeaderName::from_static("x-caf-code");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl Gate {

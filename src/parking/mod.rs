@@ -209,7 +209,11 @@ impl Parking {
         }
         let sealed = self.store.unpark(&token.id()).await?;
         let Some(parked) = sealed.and_then(|sealed| self.good(token, sealed, owner)) else { return Ok(None) };
-        Ok(Some(Taken { parked, held: self.last_of(held).await? }))
+        // It is out: what fails now must not lose it.
+        let others = held.into_iter().filter(|other| other.id() != token.id()).collect::<Vec<_>>();
+        let next = others.first().cloned();
+        let held = self.last_of(others).await.unwrap_or(next);
+        Ok(Some(Taken { parked, held }))
     }
 
     /// Puts a form back that was taken and certainly not sent.

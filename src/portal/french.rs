@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use jiff::civil::Date;
 
-use crate::domain::{PasswordRule, Weakness, unaccented};
+use crate::domain::{PasswordRule, VoletState, Weakness, unaccented};
 
 const MONTHS: [&str; 12] = [
     "janvier",
@@ -48,6 +48,18 @@ pub fn day(date: Date) -> String {
 /// A day and the time of day, which no line ends in the middle of: `1er décembre 2026 à 8 h 05`.
 pub fn moment(at: &Zoned) -> String {
     format!("{} à {}\u{a0}h\u{a0}{:02}", day(at.date()), at.hour(), at.minute())
+}
+
+/// When a volet that is closed opens next.
+pub fn closed_volet(volet: &str, state: VoletState) -> String {
+    match state.days {
+        Some((opens, closes)) => format!(
+            "Le volet «\u{a0}{volet}\u{a0}» sera ouvert du {} au {} inclus, heure de Paris.",
+            day(opens),
+            day(closes)
+        ),
+        None => format!("Le volet «\u{a0}{volet}\u{a0}» n’est pas ouvert."),
+    }
 }
 
 /// A count with its noun: `1 jour`, `3 jours`.

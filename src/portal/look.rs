@@ -1,10 +1,11 @@
 //! What is looked at: a GET or HEAD, which changes nothing.
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::request::Parts;
+use http::{Request, Response, Uri};
 use http_body_util::Full;
 
-use super::way::keeping;
+use super::way::{keeping, local};
 use super::{
     Action, Page, Portal, Refusal, Rendering, Visit, caf, establishment, fields, forgot, home, is_navigation,
     jwks, leave, parked, password, script, session, sessions, stylesheet,
@@ -23,6 +24,9 @@ impl Portal {
         let (asked, _) = request.into_parts();
         let is_page = self.tongue(visit.rendering) == Rendering::Page;
         let goes_there = is_page && is_navigation(&asked.method, &asked.headers);
+        if self.shows_elsewhere(action, visit, &asked) {
+            return Ok(self.send_elsewhere(action, &asked.uri, retour));
+        }
         let shown = match action {
             Action::Session if goes_there => session::page_of(visit.stage()),
             action => action,
@@ -48,8 +52,11 @@ impl Portal {
             Action::Script => script::get(self),
             Action::PageScript => stylesheet::script(self),
             Action::Logo => stylesheet::logo(self),
+            Action::SignIn if self.tongue(visit.rendering) == Rendering::Json => {
+                home::json(self, visit, retour.as_ref())
+            }
             _ if self.tongue(visit.rendering) == Rendering::Json => {
-                self.show_elsewhere(action, visit, retour.as_ref())
+                self.json(&self.state(visit.session.as_deref(), retour.as_ref()))
             }
             _ => match self.form(action, visit, retour) {
                 Some(page) => self.page(&page),
@@ -58,21 +65,38 @@ impl Portal {
         }
     }
 
-    /// A browser that meets no pages here is sent where they are; a program reads the state.
-    fn show_elsewhere(
+    /// Whether a browser asks for a page, and pages are another program's.
+    fn shows_elsewhere(&self, action: Action, visit: &Visit, asked: &Parts) -> bool {
+        let is_page = match action {
+            Action::SignIn
+            | Action::Password
+            | Action::Forgot
+            | Action::Reset
+            | Action::Caf
+            | Action::Establishment
+            | Action::Leave => true,
+            Action::Parked | Action::Sessions => is_navigation(&asked.method, &asked.headers),
+            _ => false,
+        };
+        is_page && self.places.elsewhere && visit.rendering == Rendering::Page
+    }
+
+    /// A browser that meets no pages here is sent where they are, with the one that it asked for.
+    fn send_elsewhere(
         &self,
         action: Action,
-        visit: &Visit,
-        retour: Option<&LocalPath>,
+        target: &Uri,
+        retour: Option<LocalPath>,
     ) -> Response<Full<Bytes>> {
-        match (visit.rendering, action) {
-            (Rendering::Page, _) => {
-                let page = &self.places.anonymous;
-                self.redirection(&retour.map_or_else(|| page.clone(), |retour| keeping(page, retour)))
-            }
-            (Rendering::Json, Action::SignIn) => home::json(self, visit, retour),
-            (Rendering::Json, _) => self.json(&self.state(visit.session.as_deref(), retour)),
-        }
+        let wanted = match action {
+            // The page it is sent to is that one.
+            Action::SignIn => retour,
+            // It holds the letter's token.
+            Action::Reset => local(target),
+            _ => self.first_asked(target),
+        };
+        let page = &self.places.anonymous;
+        self.redirection(&wanted.map_or_else(|| page.clone(), |wanted| keeping(page, &wanted)))
     }
 
     /// The page of an action, its form empty.

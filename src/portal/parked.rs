@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::pages::{ParkedForm, ParkedPage};
 use super::reply::Outcome;
 use super::{Page, Portal, Refusal, Rendering, Visit, french};
-use crate::domain::{LocalPath, StoreError};
+use crate::domain::{LocalPath, NormalPath, StoreError, VoletState};
 use crate::parking::{self, Field, Owner, Parked, Value};
 use crate::session::{Session, Stage, Token};
 
@@ -27,8 +27,21 @@ struct View {
     expire_dans_s: u64,
     sans_mot_de_passe: bool,
     champs: Vec<FieldView>,
-    /// Posted to `chemin`, it sends the form.
-    envoi: Sending,
+    /// Posted to `chemin`, it sends the form; none while its volet is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envoi: Option<Sending>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volet_ferme: Option<Closed>,
+}
+
+/// The volet that closed since.
+#[derive(Debug, Serialize)]
+struct Closed {
+    volet: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ouvre_le: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ferme_le: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +98,7 @@ pub(super) async fn waiting(
     session: &Session,
 ) -> Result<Option<LocalPath>, StoreError> {
     let waits = look_at(portal, visit, session).await?.is_some();
-    Ok(waits.then(|| LocalPath::parse(&format!("{}/declaration-en-attente", portal.site.prefix))).flatten())
+    Ok(waits.then(|| LocalPath::parse(&portal.parked())).flatten())
 }
 
 async fn look_at(
@@ -104,6 +117,7 @@ type Waiting = (String, Parked, Vec<Field>);
 fn page(portal: &Portal, session: &Session, waiting: Option<Waiting>) -> Page {
     let holder = session.stage().holder();
     let form = waiting.map(|(word, parked, fields)| ParkedForm {
+        closed: closed(portal, &parked).map(|(volet, state)| french::closed_volet(volet, state)),
         caf: caf(portal, session),
         posted_at: french::moment(&portal.calendar.in_paris(parked.label.posted_at)),
         left: french::wait(portal.parking.left(&parked)),
@@ -115,6 +129,14 @@ fn page(portal: &Portal, session: &Session, waiting: Option<Waiting>) -> Page {
     Page::Parked(ParkedPage { frame: portal.frame(Some(holder.account().as_str()), None), form })
 }
 
+/// The volet that a form was for, where it is closed now: nothing is sent to it.
+fn closed<'a>(portal: &'a Portal, parked: &Parked) -> Option<(&'a str, VoletState)> {
+    let path = parked.label.target.split('?').next().unwrap_or_default();
+    let path = NormalPath::parse(path).ok()?;
+    let (volet, state) = portal.calendar.closed(&path, portal.clock.now())?;
+    Some((&volet.name, state))
+}
+
 fn shown(field: Field) -> (String, String) {
     match field.value {
         Value::Text(text) => (field.name, text),
@@ -124,6 +146,11 @@ fn shown(field: Field) -> (String, String) {
 }
 
 fn view(portal: &Portal, session: &Session, (word, parked, fields): Waiting) -> View {
+    let closed = closed(portal, &parked).map(|(volet, state)| {
+        let (opens, closes) = state.days.unzip();
+        let [ouvre_le, ferme_le] = [opens, closes].map(|day| day.map(|day| day.to_string()));
+        Closed { volet: volet.to_owned(), ouvre_le, ferme_le }
+    });
     View {
         caf: caf(portal, session),
         valide_le: parked.label.posted_at.to_string(),
@@ -131,7 +158,8 @@ fn view(portal: &Portal, session: &Session, (word, parked, fields): Waiting) -> 
         sans_mot_de_passe: parked.label.lacks_password,
         champs: fields.into_iter().map(field_view).collect(),
         chemin: parked.label.target,
-        envoi: Sending { champ: FIELD, valeur: word },
+        envoi: closed.is_none().then_some(Sending { champ: FIELD, valeur: word }),
+        volet_ferme: closed,
     }
 }
 

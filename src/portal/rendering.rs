@@ -22,16 +22,43 @@ impl Rendering {
             .unwrap_or_else(|| if is_script(headers) || posts_no_form() { Self::Json } else { Self::Page })
     }
 
-    /// What the headers say: JSON to whoever sends JSON, or accepts it and does not name HTML before it; HTML to
-    /// whoever names that first.
+    /// What the headers say: JSON to whoever sends JSON; else the one of both that weighs more, and of equals the first.
+    /// Who refuses one by name takes the other, and who takes any `application/*` and names neither takes JSON.
     pub fn named(headers: &HeaderMap) -> Option<Self> {
         if sent(headers).is_some_and(is_json) {
             return Some(Self::Json);
         }
-        let named = accepted(headers).find(|media| is_html(media) || is_json(media))?;
-        Some(if is_json(named) { Self::Json } else { Self::Page })
+        let (mut best, mut refuses_html, mut refuses_json, mut takes_any) = (None, false, false, false);
+        for range in ranges(headers) {
+            let media = essence(range);
+            let (named, refuses) = if is_html(media) {
+                (Self::Page, &mut refuses_html)
+            } else if is_json(media) {
+                (Self::Json, &mut refuses_json)
+            } else {
+                takes_any |= media.eq_ignore_ascii_case(b"application/*") && weight(range) > 0;
+                continue;
+            };
+            match weight(range) {
+                // Nothing weighs more, and what weighs the same comes later.
+                MOST => return Some(named),
+                0 => *refuses = true,
+                weight if best.is_none_or(|(most, _)| weight > most) => best = Some((weight, named)),
+                _ => {}
+            }
+        }
+        match (best, refuses_html, refuses_json) {
+            (Some((_, named)), ..) => Some(named),
+            (None, true, false) => Some(Self::Json),
+            (None, false, true) => Some(Self::Page),
+            (None, false, false) => takes_any.then_some(Self::Json),
+            (None, true, true) => None,
+        }
     }
 }
+
+/// The weight of what is told none (RFC 9110 section 12.4.2), in thousandths.
+const MOST: u16 = 1_000;
 
 /// Whether a browser goes to a page: a GET or HEAD that accepts `text/html` by name, and is no script's.
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
@@ -49,7 +76,7 @@ pub fn is_script(headers: &HeaderMap) -> bool {
 
 /// Whether `text/html` is accepted by name.
 pub fn accepts_html(headers: &HeaderMap) -> bool {
-    accepted(headers).any(is_html)
+    ranges(headers).any(|range| is_html(essence(range)) && weight(range) > 0)
 }
 
 /// Whether a media type is `application/json`, or another with JSON's syntax (RFC 6839 section 3.1).
@@ -77,21 +104,32 @@ fn is_html(media: &[u8]) -> bool {
     media.eq_ignore_ascii_case(b"text/html")
 }
 
-/// The media types accepted, in order, but for those with the weight 0.
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter(|range| !is_refused(range))
-        .map(essence)
+/// The media ranges of `Accept`, with their parameters, in order.
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
 }
 
-fn is_refused(range: &[u8]) -> bool {
-    range.split(|byte| *byte == b';').skip(1).any(|parameter| {
-        let [b'q' | b'Q', b'=', weight @ ..] = parameter.trim_ascii() else { return false };
-        !weight.is_empty() && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
-    })
+/// What a range weighs, in thousandths; what cannot be read is no weight.
+fn weight(range: &[u8]) -> u16 {
+    let told = range.split(|byte| *byte == b';').skip(1).find_map(|parameter| match parameter.trim_ascii() {
+        [b'q' | b'Q', b'=', weight @ ..] => Some(weight),
+        _ => None,
+    });
+    told.and_then(thousandths).unwrap_or(MOST)
+}
+
+fn thousandths(weight: &[u8]) -> Option<u16> {
+    let (whole, digits) = match weight {
+        [whole @ (b'0' | b'1')] => (*whole, &[][..]),
+        [whole @ (b'0' | b'1'), b'.', digits @ ..] => (*whole, digits),
+        _ => return None,
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = digits.iter().chain(std::iter::repeat(&b'0')).take(3);
+    let fraction = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    Some(if whole == b'1' { MOST } else { fraction })
 }
 
 #[cfg(test)]
@@ -126,6 +164,19 @@ mod tests {
             (None, Some(FORM), Rendering::Page),
             (Some("application/json"), Some(FORM), Rendering::Json),
             (Some(",;,;q=0,"), None, Rendering::Page),
+            (Some("text/html;q=0.5, application/json"), None, Rendering::Json),
+            (Some("text/html;level=1; Q=0.899,*/*,application/json;q=.9;x=y"), None, Rendering::Json),
+            (Some("application/json;q=0.5, text/html"), None, Rendering::Page),
+            (Some("application/json;q=0.5, text/html;q=0.51"), None, Rendering::Page),
+            (Some("application/json;q=0.5, text/html;q=0.500"), None, Rendering::Json),
+            (Some("text/html;q=0.001, application/problem+json;q=0"), None, Rendering::Page),
+            (Some("text/html;q=0, */*"), None, Rendering::Json),
+            (Some("text/html;q=0"), None, Rendering::Json),
+            (Some("application/*"), None, Rendering::Json),
+            (Some("application/*;q=0, image/png"), None, Rendering::Page),
+            (Some("application/*, text/html;q=0.5"), None, Rendering::Page),
+            (Some("application/*, application/json;q=0"), None, Rendering::Page),
+            (Some("text/html;q=nan, application/json"), None, Rendering::Page),
         ] {
             let headers = headers(accept, content_type);
             assert_eq!(Rendering::of(&Method::GET, &headers), expected, "{accept:?} {content_type:?}");

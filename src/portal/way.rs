@@ -39,6 +39,11 @@ impl Portal {
         &self.places.caf
     }
 
+    /// The page of a form that waits.
+    pub fn parked(&self) -> String {
+        format!("{}/declaration-en-attente", self.site.prefix)
+    }
+
     /// Where a browser goes next from a state: the page of the state, which keeps in mind the path first
     /// asked for; once admitted, that path itself.
     pub fn way(&self, stage: Option<&Stage>, retour: Option<&LocalPath>) -> String {
@@ -56,12 +61,10 @@ impl Portal {
     }
 
     /// Where one wanted to go: a page of ours that one was led to has it in its query.
-    fn first_asked(&self, target: &Uri) -> Option<LocalPath> {
+    pub(super) fn first_asked(&self, target: &Uri) -> Option<LocalPath> {
         let ours = NormalPath::parse(target.path()).is_ok_and(|path| path.is_under(&self.site.prefix));
         let before = ours.then(|| self.retour(fields::one(target.query(), &["retour"]).as_deref())).flatten();
-        before.or_else(|| {
-            LocalPath::parse(&in_ascii(target.path_and_query().map_or("/", PathAndQuery::as_str)))
-        })
+        before.or_else(|| local(target))
     }
 
     /// HTML or JSON for a problem: JSON alone where the pages are another program's.
@@ -135,6 +138,11 @@ impl Places {
             }
         }
     }
+}
+
+/// The path and query that were asked for.
+pub(super) fn local(target: &Uri) -> Option<LocalPath> {
+    LocalPath::parse(&in_ascii(target.path_and_query().map_or("/", PathAndQuery::as_str)))
 }
 
 /// A path as a browser would have written it: what is not ASCII is escaped (RFC 3987 section 3.1).

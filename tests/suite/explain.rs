@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::backend::{Backend, respond};
+use crate::harness::eventually;
 use crate::harness::world::{
     Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, sign_in,
 };
@@ -43,7 +45,8 @@ on_each_store! {
         assert_eq!(fate(&told), (false, "etablissement-a-identifier", "establishment"), "{told}");
         let told = explain(&world, ONE_CAF, "921", "/portail/caf", &[]);
         assert_eq!(fate(&told), (false, "-", "path"), "{told}");
-        for path in ["/a//b", "/a%2Fb", "/%00", "/../x"] {
+        let long = format!("/{}", "a".repeat(16 * 1024));
+        for path in ["/a//b", "/a%2Fb", "/%00", "/../x", "/a#b", "/a?b#c", "/a b", "/a?b c", "/a?\"b", "/a<", "/a?b=<", "/a\tb", &long] {
             let told = explain(&world, ONE_CAF, "921", path, &[]);
             assert_eq!(fate(&told), (false, "requete-invalide", "path"), "{told}");
         }
@@ -113,6 +116,93 @@ on_each_store! {
         let told = explain(&world, UNKNOWN_SIRET, "921", "/", &later);
         assert_eq!(fate(&told), (false, "etablissement-a-identifier", "establishment"), "{told}");
     }
+}
+
+#[test]
+fn a_request_that_real_ones_are_refused_for_is_refused_and_no_other() {
+    let world = World::new(Kind::Embedded);
+    let client = world.admitted();
+    for path in [
+        "/a\"b", "/a{b}", "/a|b", "/a?b'c", "/a?b\"c", "/a?{b}|c", "/a`b", "/a?`", "/a^b", "/a>b", "/café",
+        "/a?é",
+    ] {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nCookie: {}\r\nConnection: close\r\n\r\n",
+            client.cookies()
+        );
+        let answered = client.raw(head.as_bytes()).map(|answer| answer.status);
+        let told = explain(&world, ONE_CAF, "921", path, &[]);
+        let expected =
+            if answered == Some(200) { (true, "-", "-") } else { (false, "requete-invalide", "path") };
+        assert_eq!(fate(&told), expected, "{path} is answered {answered:?}: {told}");
+    }
+}
+
+#[test]
+fn a_backend_that_takes_nothing_stops_the_present_alone() {
+    let world = World::new(Kind::Embedded);
+    let step = |told: &Value| {
+        let last = told["steps"].as_array().unwrap().last().unwrap();
+        (last["step"].clone(), last["outcome"].clone(), last["reason"].as_str().unwrap().to_owned())
+    };
+    let told = explain(&world, ONE_CAF, "921", "/", &[]);
+    assert_eq!(step(&told), (json!("backend"), json!("passes"), "1 of 1 instances up".to_owned()));
+    let url = format!("http://{}", world.caf921.address);
+    for more in [&["--instance", &url][..], &[]] {
+        let order = |what: &str| {
+            let words: Vec<&str> = ["caf", what, "921"].iter().chain(more).copied().collect();
+            assert_eq!(world.gateway.cli(&words).0, 0);
+        };
+        order("drain");
+        let told = explain(&world, ONE_CAF, "921", "/", &[]);
+        assert_eq!(fate(&told), (false, "caf-indisponible", "backend"), "{told}");
+        assert_eq!(
+            world.admitted().get("/").program().send().problem(),
+            (503, "caf-indisponible".to_owned())
+        );
+        // The present, as a clock shows it.
+        let told = explain(&world, ONE_CAF, "921", "/", &["--at", "2026-12-15T12:00"]);
+        assert_eq!(fate(&told), (false, "caf-indisponible", "backend"), "{told}");
+        for another in ["2026-12-15T12:01", "2026-12-16"] {
+            let told = explain(&world, ONE_CAF, "921", "/", &["--at", another]);
+            assert_eq!(fate(&told), (true, "-", "-"), "{told}");
+        }
+        let (_, table, _) =
+            world.gateway.cli(&["explain", "--account", ONE_CAF, "--caf", "921", "--path", "/"]);
+        assert!(
+            table.contains("STOP  backend ") && table.contains("the answer is caf-indisponible"),
+            "{table}"
+        );
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        order("undrain");
+    }
+    assert_eq!(fate(&explain(&world, ONE_CAF, "921", "/", &[])), (true, "-", "-"));
+    assert_eq!(fate(&explain(&world, ONE_CAF, "921", "/portail/caf", &[])), (false, "-", "path"));
+}
+
+#[test]
+fn instances_that_fail_their_checks_are_told_and_one_that_is_well_is_enough() {
+    let (up, down) = (Backend::start("131"), Backend::start("131"));
+    let unwell = || respond("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("backend", "check_interval", r#""50ms""#);
+        settings.caf("131", "Caf des Bouches-du-Rhône", &[up.address, down.address]);
+        settings.caf_line("check_path = \"/sante\"");
+    });
+    world.gateway.accounts(&[crate::harness::world::account("sud@esat.example", SIRET, &["131"])]);
+    world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+    let ask = || explain(&world, "sud@esat.example", "131", "/", &[]);
+    let reason = |told: &Value| {
+        told["steps"].as_array().unwrap().last().unwrap()["reason"].as_str().unwrap().to_owned()
+    };
+    down.script(unwell());
+    eventually("one fails", || reason(&ask()) == "1 of 2 instances up");
+    assert_eq!(fate(&ask()), (true, "-", "-"));
+    up.script(unwell());
+    eventually("both do", || !ask()["forwarded"].as_bool().unwrap());
+    let told = ask();
+    assert_eq!(fate(&told), (false, "caf-indisponible", "backend"), "{told}");
+    assert_eq!(reason(&told), "none of 2 instances is up: 0 drained, 2 failing checks");
 }
 
 #[test]

@@ -145,6 +145,79 @@ fn a_portal_elsewhere_is_told_where_one_wanted_to_go() {
 }
 
 #[test]
+fn a_portal_elsewhere_is_told_which_page_was_asked_for() {
+    let elsewhere = "https://portail.example/entrer";
+    let world = World::with(Kind::Embedded, |settings: &mut Settings| {
+        settings.set("portal", "pages", r#""off""#).set("portal", "sign_in_url", &format!("{elsewhere:?}"));
+    });
+    let (anonymous, admitted) = (world.gateway.client(), world.admitted());
+    let cases = [
+        (
+            "/mot-de-passe/reinitialisation?jeton=a-_b%2B",
+            "%2Fmot-de-passe%2Freinitialisation%3Fjeton%3Da-_b%252B",
+        ),
+        (
+            "/mot-de-passe/reinitialisation?jeton=a&retour=%2Fd",
+            "%2Fmot-de-passe%2Freinitialisation%3Fjeton%3Da%26retour%3D%252Fd",
+        ),
+        ("/mot-de-passe", "%2Fmot-de-passe"),
+        ("/mot-de-passe/oubli", "%2Fmot-de-passe%2Foubli"),
+        ("/caf", "%2Fcaf"),
+        ("/etablissement", "%2Fetablissement"),
+        ("/quitter?x=1", "%2Fquitter%3Fx%3D1"),
+        ("/declaration-en-attente", "%2Fdeclaration-en-attente"),
+        ("/sessions", "%2Fsessions"),
+    ];
+    for mut client in [anonymous, admitted] {
+        for (asked, told) in cases {
+            let led = client.get(&format!("/portail{asked}")).page().send().redirect();
+            assert_eq!(led, (303, format!("{elsewhere}?retour=%2Fportail{told}")), "{asked}");
+        }
+        // That page is the other portal's own.
+        let led = client.get("/portail/connexion").page().send().redirect();
+        assert_eq!(led, (303, elsewhere.to_owned()));
+        let led = client.get("/portail/caf?retour=%2Fd").page().send().redirect();
+        assert_eq!(led, (303, format!("{elsewhere}?retour=%2Fd")));
+    }
+    let mut admitted = world.admitted();
+    for asked in ["/portail/sessions", "/portail/declaration-en-attente", "/portail/session", "/portail/caf"]
+    {
+        let answer = admitted.get(asked).program().send();
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/json")),
+            "{asked}"
+        );
+    }
+}
+
+/// RFC 9110 section 12.5.1, between the two tongues that there are.
+#[test]
+fn the_tongue_that_weighs_more_is_spoken() {
+    let world = World::new(Kind::Embedded);
+    let mut client = world.gateway.client();
+    for (accept, html) in [
+        ("text/html;q=0.5, application/json", false),
+        ("application/json;q=0.5, text/html", true),
+        ("application/json, text/html", false),
+        ("text/html;q=0.7, application/json;q=0.7", true),
+        ("text/html;q=0.700, application/json;q=0.701", false),
+        ("application/*", false),
+        ("application/*;q=0.9, text/html;q=0.1", true),
+        ("text/html;q=0, application/json;q=0.1", false),
+        ("text/html, application/json;q=0", true),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+    ] {
+        let page = client.get("/portail/connexion").header("Accept", accept).send();
+        let media = if html { "text/html; charset=utf-8" } else { "application/json" };
+        assert_eq!(page.header("content-type"), Some(media), "{accept}");
+        let problem = client.post("/d").header("Accept", accept).send();
+        let media = if html { media } else { "application/problem+json" };
+        assert_eq!((problem.status, problem.header("content-type")), (401, Some(media)), "{accept}");
+    }
+}
+
+#[test]
 fn the_state_is_a_page_to_one_who_goes_there() {
     let world = World::new(Kind::Embedded);
     for (mut client, says) in

@@ -83,6 +83,35 @@ on_each_store! {
         assert_eq!(world.caf921.count(), 1);
     }
 
+    fn a_volet_that_has_closed_since_takes_nothing_and_the_page_says_so(kind: Kind) {
+        let mut world = World::new(kind);
+        world.gateway.set_clock("2027-02-28T23:20:00+01:00");
+        let mut client = world.at("921");
+        world.gateway.set_clock("2027-02-28T23:55:00+01:00");
+        assert!(post(&mut client, TARGET, BODY).header("set-cookie").is_some());
+        assert_eq!(back_at(&mut client, "921").json()["suite"], WAITING);
+        let open = client.get(WAITING).page().send().text();
+        assert!(open.contains("Envoyer cette saisie") && !open.contains("fermé"), "{open}");
+        let asked = word(&waiting(&mut client));
+
+        world.gateway.set_clock("2027-03-01T00:00:00+01:00");
+        let told = waiting(&mut client);
+        assert!(told.get("envoi").is_none(), "{told}");
+        let closed = json!({"volet": "certificat-emploi", "ouvre_le": "2027-12-01", "ferme_le": "2028-02-29"});
+        assert_eq!(told["volet_ferme"], closed);
+        let page = client.get(WAITING).page().send().text();
+        assert!(page.contains("Le volet de cette saisie est fermé") && page.contains("Zoé Petit"), "{page}");
+        assert!(page.contains("du 1er décembre 2027 au 29 février 2028 inclus"), "{page}");
+        assert!(!page.contains("Envoyer") && page.contains("Abandonner cette saisie"), "{page}");
+        // A page that was opened before says so once it is pressed, and leads to the form.
+        let refused = client.post(TARGET).program().body(FORM, asked.as_bytes()).send();
+        assert_eq!(refused.problem(), (403, "volet-ferme".to_owned()));
+        assert_eq!(refused.json()["suite"], WAITING);
+        assert_eq!(client.post(WAITING).page().body(FORM, b"").send().status, 303);
+        assert!(waiting(&mut client).is_null());
+        assert_eq!(world.caf921.count(), 0);
+    }
+
     fn a_word_that_comes_when_the_session_has_ended_is_no_form_of_its_own(kind: Kind) {
         let mut world = World::new(kind);
         let mut client = late(&mut world);
@@ -213,7 +242,14 @@ fn what_is_no_persons_form_is_not_kept() {
     let large = post(&mut client, TARGET, &large);
     let foreign =
         client.post(TARGET).page().header("Sec-Fetch-Site", "cross-site").body(FORM, BODY.as_bytes()).send();
-    for answer in [&json, &program, &script, &put, &large, &foreign] {
+    let named = client.post(TARGET).page().header("X-Caf-Code", "921").body(FORM, BODY.as_bytes()).send();
+    assert_eq!(named.status, 401);
+    assert!(
+        named.text().contains("Votre session est terminée") && !named.text().contains("gardé"),
+        "{}",
+        named.text()
+    );
+    for answer in [&json, &program, &script, &put, &large, &foreign, &named] {
         assert!([401, 403].contains(&answer.status), "{}", answer.text());
         assert_eq!(answer.header("set-cookie"), None, "{}", answer.text());
     }

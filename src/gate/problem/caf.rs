@@ -49,17 +49,7 @@ impl Problem {
 
     /// The path's volet is closed.
     pub fn volet_closed(volet: &str, state: VoletState) -> Self {
-        let detail = match state.days {
-            Some((opens, closes)) => format!(
-                "Le volet «\u{a0}{volet}\u{a0}» sera ouvert du {} au {} inclus, heure de Paris. Les autres volets restent \
-                 accessibles.",
-                french::day(opens),
-                french::day(closes)
-            ),
-            None => format!(
-                "Le volet «\u{a0}{volet}\u{a0}» n’est pas ouvert. Les autres volets restent accessibles."
-            ),
-        };
+        let detail = format!("{} Les autres volets restent accessibles.", french::closed_volet(volet, state));
         let (opens, closes) = state.days.unzip();
         Self::new("volet-ferme", StatusCode::FORBIDDEN, "Ce volet est fermé en ce moment", detail)
             .with("volet", Some(json!(volet)))

@@ -189,6 +189,8 @@ pub struct ParkedForm {
     pub lacks_password: bool,
     /// The word that sends it.
     pub word: String,
+    /// Why it cannot be sent any more, where its volet has closed since.
+    pub closed: Option<String>,
 }
 
 /// A forgotten password: asking for a letter.
