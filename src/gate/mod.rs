@@ -211,7 +211,11 @@ impl Gate {
 
     /// The rest of its way.
     async fn admit(&self, mut arrival: Box<Arrival>, line: &mut Line) -> Result<Response<Body>, Problem> {
-        (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        let route = self.shared.portal.route(&arrival.path);
+        // What is the same to all asks for nobody: a store that is out of reach keeps no one from it.
+        if !route.is_everybodys() {
+            (arrival.session, arrival.shown_dead) = self.session(arrival.request.headers()).await?;
+        }
         if arrival.shown_dead {
             arrival.clicked_twice = self.follow(&mut arrival).await?;
         }
@@ -219,7 +223,7 @@ impl Gate {
             line.of(session);
             self.shared.limits.session.check(session.id())?;
         }
-        self.receive(arrival).await
+        self.receive(arrival, route).await
     }
 
     /// Who is asking, and whether they show a cookie that no longer lives.

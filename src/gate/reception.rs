@@ -20,9 +20,12 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl Gate {
     /// Sends a request where its session's state leads (contract, section 1).
-    pub(super) async fn receive(&self, mut arrival: Box<Arrival>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn receive(
+        &self,
+        mut arrival: Box<Arrival>,
+        route: Route,
+    ) -> Result<Response<Body>, Problem> {
         let stage = arrival.session.as_deref().map(Session::stage);
-        let route = self.shared.portal.route(&arrival.path);
         if let Some(session) = &arrival.session
             && route.counts_as_action(arrival.request.method())
         {

@@ -57,6 +57,11 @@ pub enum Route {
 }
 
 impl Route {
+    /// Whether it is the same to everybody, and asks for no session: the files of pages, and the keys.
+    pub fn is_everybodys(self) -> bool {
+        matches!(self, Self::Action(action) if action.is_everybodys())
+    }
+
     /// Whether a request there puts the idle time back to full by itself (contract, section 1): what lies outside
     /// does once it is admitted.
     pub fn counts_as_action(self, method: &Method) -> bool {
@@ -150,9 +155,12 @@ impl Action {
     fn counts_as_action(self, method: &Method) -> bool {
         match self {
             Self::Session => !matches!(*method, Method::GET | Method::HEAD),
-            Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo => false,
-            _ => true,
+            action => !action.is_everybodys(),
         }
+    }
+
+    fn is_everybodys(self) -> bool {
+        matches!(self, Self::Jwks | Self::Stylesheet | Self::Script | Self::PageScript | Self::Logo)
     }
 
     /// Whether it moves a session on in a way that a second click may ask for again. Not a change of password: its

@@ -64,6 +64,19 @@ fn without_redis_nobody_is_let_in_and_nobody_is_told_expired() {
     let refused = sign_in(&mut world.gateway.client(), ONE_CAF, PASSWORD);
     assert_eq!(refused.problem(), (503, "service-indisponible".to_owned()));
     assert_eq!(world.gateway.admin().get("/readyz").send().status, 503);
+    // The page that says so has its looks, whatever cookies its browser shows.
+    let shown = client.get("/").page().send();
+    assert_eq!((shown.status, shown.header("content-type")), (503, Some("text/html; charset=utf-8")));
+    let mut twice = world.gateway.client();
+    twice.jar.insert("octroi".to_owned(), "A".repeat(43));
+    for client in [&mut client, &mut twice] {
+        for file in ["style.css", "pages.js", "session.js", ".well-known/jwks.json"] {
+            let got = client.get(&format!("/portail/{file}")).send();
+            assert!(got.status == 200 && got.body.len() > 50, "{file}: {} {}", got.status, got.text());
+        }
+        assert_eq!(client.post("/portail/style.css").program().send().status, 405);
+        assert_eq!(client.get("/portail/session").program().send().status, 503);
+    }
     let reached = world.caf921.count();
     world.redis.as_mut().unwrap().restart();
     eventually("it is back by itself", || client.get("/").program().send().status == 200);
