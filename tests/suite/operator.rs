@@ -1,8 +1,15 @@
 //! What an operator is told: by each command's answer, by the check of a configuration, and of what comes to its end.
 
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
+use crate::harness::eventually;
 use crate::harness::world::{Kind, ONE_CAF, TWO_CAFS, World, account};
+use crate::tls::write;
 
 #[test]
 fn what_is_deleted_is_told_in_json_too() {
@@ -16,4 +23,47 @@ fn what_is_deleted_is_told_in_json_too() {
     assert_eq!((code, &told["status"]), (1, &json!(404)));
     let (code, told, _) = world.gateway.cli(&["account", "delete", TWO_CAFS]);
     assert_eq!((code, told), (0, format!("{TWO_CAFS} was deleted; its sessions ended.\n")));
+}
+
+#[test]
+fn a_unix_socket_takes_no_foreign_host_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, config) = (folder.path().join("admin.sock"), folder.path().join("octroi.toml"));
+    let listen = format!("unix:{}", socket.display());
+    fs::write(
+        &config,
+        format!(
+            "[server]\nlisten=[\"127.0.0.1:0\"]\n[admin]\nlisten={listen:?}\n[store]\nurl=\"memory:\"\n\
+         [[caf]]\ncode=\"921\"\nname=\"x\"\ncontact=\"y\"\nbackends=[\"http://127.0.0.1:9\"]\n"
+        ),
+    )
+    .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
+    let mut gateway = command.arg("run").arg("--config").arg(&config).spawn().unwrap();
+    eventually("it listens", || UnixStream::connect(&socket).is_ok());
+    let status = |target: &str, hosts: &str| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).map(str::to_owned)
+    };
+    for good in ["Host: localhost\r\n", "Host:\r\n", "Host: 127.0.0.1:9901\r\n", "Host: [::1]\r\n"] {
+        assert_eq!(status("/v1/cafs", good).as_deref(), Some("200"), "{good}");
+    }
+    for wrong in [
+        "Host: evil.example\r\n",
+        "Host: localhost.evil.example\r\n",
+        "Host: 10.0.0.1\r\n",
+        "Host: localhost\r\nHost: evil.example\r\n",
+        "Host: localhost\r\nOrigin: http://localhost\r\n",
+    ] {
+        assert_eq!(status("/v1/cafs", wrong).as_deref(), Some("403"), "{wrong}");
+    }
+    assert_eq!(status("http://evil.example/v1/cafs", "Host: localhost\r\n").as_deref(), Some("403"));
+    let asked =
+        Command::new(env!("CARGO_BIN_EXE_octroi")).args(["caf", "status", "--admin", &listen]).output();
+    assert!(asked.unwrap().status.success(), "its own commands are let in");
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
 }
