@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
-use crate::harness::world::{Kind, ONE_CAF, TWO_CAFS, World, account};
+use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account};
 use crate::tls::write;
 
 #[test]
@@ -66,4 +66,22 @@ fn a_unix_socket_takes_no_foreign_host_either() {
     assert!(asked.unwrap().status.success(), "its own commands are let in");
     gateway.kill().unwrap();
     gateway.wait().unwrap();
+}
+
+#[test]
+fn a_password_that_fell_due_is_said_to_have_expired() {
+    let world = World::new(Kind::Embedded);
+    let changed = |name: &str, at: &str| {
+        let mut account = account(name, SIRET, &["921"]);
+        account["password_changed_at"] = json!(at);
+        account
+    };
+    let (due, last) = ("echu@esat.example", "dernier@esat.example");
+    world.gateway.accounts(&[changed(due, "2026-09-13T09:00:00Z"), changed(last, "2026-09-15T00:00:00Z")]);
+    let (code, listed, _) = world.gateway.cli(&["account", "list"]);
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(code == 0 && line(due).contains("expired on 2026-12-14"), "{listed}");
+    assert!(!line(due).contains("left") && line(last).contains("until 2026-12-16, 1 day left"), "{listed}");
+    let (_, shown, _) = world.gateway.cli(&["account", "show", due]);
+    assert!(shown.contains("expired on 2026-12-14 10:00\n"), "{shown}");
 }
