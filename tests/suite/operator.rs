@@ -85,3 +85,33 @@ fn a_password_that_fell_due_is_said_to_have_expired() {
     let (_, shown, _) = world.gateway.cli(&["account", "show", due]);
     assert!(shown.contains("expired on 2026-12-14 10:00\n"), "{shown}");
 }
+
+#[test]
+fn what_a_file_is_named_is_what_is_written_into_it() {
+    let world = World::new(Kind::Embedded);
+    let folder = tempfile::tempdir().unwrap();
+    let export = |what: &str, name: &str, more: &[&str]| {
+        let path = folder.path().join(name);
+        let words = [&[what, "export", "--output", path.to_str().unwrap()], more].concat();
+        let (code, _, errors) = world.gateway.cli(&words);
+        assert_eq!(code, 0, "{errors}");
+        fs::read_to_string(path).unwrap()
+    };
+    for name in ["a.csv", "A.CSV"] {
+        assert!(export("account", name, &[]).contains("identifiant;"), "{name}");
+    }
+    assert!(export("establishment", "e.csv", &[]).contains("caf;"));
+    for name in ["a.jsonl", "a.ndjson", "a"] {
+        assert!(export("account", name, &[]).starts_with('{'), "{name}");
+    }
+    assert!(export("account", "b.csv", &["--format", "jsonl"]).starts_with('{'), "what is said goes first");
+    let import = |more: &[&str]| {
+        let path = folder.path().join("b.csv").display().to_string();
+        world.gateway.cli(&[&["account", "import", &path], more].concat())
+    };
+    let (code, _, errors) = import(&[]);
+    assert!(code == 2 && errors.contains("--format jsonl"), "{code} {errors}");
+    assert_eq!(import(&["--format", "jsonl"]).0, 0);
+    let (_, help, _) = world.gateway.cli(&["account", "export", "--help"]);
+    assert!(help.contains(".csv") && help.contains(".ndjson"), "{help}");
+}
