@@ -115,3 +115,19 @@ fn what_a_file_is_named_is_what_is_written_into_it() {
     let (_, help, _) = world.gateway.cli(&["account", "export", "--help"]);
     assert!(help.contains(".csv") && help.contains(".ndjson"), "{help}");
 }
+
+#[test]
+fn what_stays_drained_is_told_with_what_lifts_it() {
+    let world = World::new(Kind::Embedded);
+    let url = format!("http://{}", world.caf921.address);
+    let gateway = &world.gateway;
+    assert_eq!(gateway.cli(&["caf", "drain", "921", "--instance", &url]).0, 0);
+    let (code, told, _) = gateway.cli(&["caf", "undrain", "921"]);
+    let lifts = format!("octroi caf undrain 921 --instance {url}");
+    assert!(code == 0 && told.contains("stays so") && told.contains(&lifts), "{told}");
+    let words: Vec<&str> = lifts.split(' ').skip(1).collect();
+    let (code, told, _) = gateway.cli(&words);
+    assert!(code == 0 && !told.contains("drained"), "{told}");
+    let (code, told, _) = gateway.cli(&["caf", "undrain", "921"]);
+    assert!(code == 0 && !told.contains("drained"), "{told}");
+}
