@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -130,4 +131,60 @@ fn what_stays_drained_is_told_with_what_lifts_it() {
     assert!(code == 0 && !told.contains("drained"), "{told}");
     let (code, told, _) = gateway.cli(&["caf", "undrain", "921"]);
     assert!(code == 0 && !told.contains("drained"), "{told}");
+}
+
+/// What the check of a configuration says, and how it ends.
+fn checked(file: &Path, text: &str) -> (i32, String) {
+    fs::write(file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
+    let output = command.arg("check").arg("--config").arg(file).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn clashes_are_told_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("octroi.toml");
+    let volet = |name: &str, path: &str| format!("[[volet]]\nname = {name:?}\npaths = [{path:?}]\n");
+    let caf =
+        |url: &str| format!("[[caf]]\ncode = \"921\"\nname = \"x\"\ncontact = \"y\"\nbackends = [{url:?}]\n");
+    let right = caf("http://127.0.0.1:9");
+    for (text, said) in [
+        (
+            volet("a", "/t") + &volet("b", "/t") + &right,
+            ":6:9: volet.paths: found a list, where /t is [[volet]] a's too",
+        ),
+        (
+            volet("a", "/t") + &volet("b", "/T/") + &right,
+            ":6:9: volet.paths: found a list, where /T/ is [[volet]] a's",
+        ),
+        (volet("a", "/portail") + &right, ":3:9: volet.paths: found a list, where /portail is the portal's"),
+        (
+            format!("[portal]\nprefix = \"/acces\"\n{}{right}", volet("a", "/acces/t")),
+            ":5:9: volet.paths: found a list, where /acces/t is the portal's (portal.prefix), expected a path outside /acces",
+        ),
+        (
+            caf("http://127.0.0.1:8080"),
+            ":5:12: caf.backends: found a list, where 127.0.0.1:8080 is the gateway's own (server.listen), expected",
+        ),
+        (caf("https://127.0.0.1:9901"), "127.0.0.1:9901 is the gateway's own (admin.listen)"),
+        (
+            format!("[server]\nlisten = [\"[::1]:7000\"]\n{}", caf("http://[::1]:7000")),
+            ":7:12: caf.backends: found a list, where [::1]:7000 is the gateway's own (server.listen)",
+        ),
+    ] {
+        let (code, told) = checked(&file, &text);
+        assert!(code == 1 && told.contains(said), "{text}\n{told}");
+    }
+    for text in [
+        volet("a", "/t") + &volet("b", "/t/u") + &right,
+        volet("a", "/portails") + &right,
+        caf("http://127.0.0.1:8081"),
+    ] {
+        let (code, told) = checked(&file, &text);
+        assert_eq!(code, 0, "{text}\n{told}");
+    }
+    let (code, told) = checked(&file, &format!("[session]\npassive_paths = [\"/\"]\n{right}"));
+    assert!(code == 0 && told.contains(":2:17: session.passive_paths: holds /"), "{told}");
 }
