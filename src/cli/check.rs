@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::output::date;
+use crate::app;
 use crate::config::{self, Config};
+use crate::server::Certificate;
 
 pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
     match Config::load(path, config::environment()) {
@@ -12,6 +15,12 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
             let mut out = io::stdout().lock();
             for warning in &loaded.warnings {
                 writeln!(out, "warning: {warning}")?;
+            }
+            if let Some(tls) = &loaded.config.server.tls
+                && let Some(ends) = Certificate::load(tls)?.ends_soon(app::clock(&loaded.config).now())
+            {
+                let (key, file) = ("server.tls.certificate", tls.certificate.display());
+                writeln!(out, "warning: {key}: {file} is good until {} (Paris)", date(ends))?;
             }
             let (cafs, volets) = (loaded.config.cafs.len(), loaded.config.volets.len());
             writeln!(out, "{}: right ({cafs} Cafs, {volets} volets)", path.display())?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account};
-use crate::tls::write;
+use crate::tls::{secured, write};
 
 #[test]
 fn what_is_deleted_is_told_in_json_too() {
@@ -187,4 +187,44 @@ fn clashes_are_told_with_their_place() {
     }
     let (code, told) = checked(&file, &format!("[session]\npassive_paths = [\"/\"]\n{right}"));
     assert!(code == 0 && told.contains(":2:17: session.passive_paths: holds /"), "{told}");
+}
+
+/// A certificate that expires on that day of December 2026, at midnight UTC, and its key.
+fn certificate_until(day: u8) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new(vec!["esat.extranet.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2026, 12, day);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_certificate_that_comes_to_its_end_is_told_of_each_day() {
+    let mut secured = secured();
+    let told = |logs: String, what: &str| {
+        let lines = logs.lines().filter(|line| line.contains("WARN") && line.contains(what));
+        lines.filter(|line| line.contains("2026-12-")).count()
+    };
+    assert_eq!(told(secured.world.gateway.logs(), "the certificate"), 0, "it is good for a hundred years");
+    let (certificate, key) = certificate_until(20);
+    write(secured.folder.path(), &certificate, &key);
+    let until = |secured: &mut crate::tls::Secured, what: &str, times: usize| {
+        eventually(what, || told(secured.world.gateway.logs(), what) == times);
+    };
+    until(&mut secured, "expires soon", 1);
+    secured.world.gateway.advance(86_400);
+    until(&mut secured, "expires soon", 2);
+    secured.world.gateway.signal("HUP");
+    until(&mut secured, "expires soon", 3);
+    secured.world.gateway.advance(6 * 86_400);
+    until(&mut secured, "has expired", 1);
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_octroi"));
+    let output = command.arg("check").arg("--config").arg(secured.world.gateway.file()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("warning: server.tls.certificate: ") && said.contains("2026-12-20"), "{said}");
+    secured.world.gateway.kill();
+    secured.world.restart();
+    until(&mut secured, "expires soon", 1);
 }
