@@ -57,6 +57,12 @@ impl<B> BackendBody<B> {
         this
     }
 
+    /// When it must have ended, even where its client takes nothing of it; none for a stream of events, or where all
+    /// of it is there.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.hold.is_some())
+    }
+
     /// Frees the connection if the body has ended.
     fn settle(&mut self) {
         if self.body.is_end_stream()
