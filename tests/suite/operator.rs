@@ -223,7 +223,10 @@ fn a_certificate_that_comes_to_its_end_is_told_of_each_day() {
     let output = command.arg("check").arg("--config").arg(secured.world.gateway.file()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("warning: server.tls.certificate: ") && said.contains("2026-12-20"), "{said}");
+    assert!(
+        said.contains("warning: server.tls.certificate: ") && said.contains("expires on 2026-12-20"),
+        "{said}"
+    );
     secured.world.gateway.kill();
     secured.world.restart();
     until(&mut secured, "expires soon", 1);
