@@ -158,6 +158,9 @@ impl App {
         let listeners = Listeners::bind(&config.server.listen, config.server.workers)?;
         let addresses = listeners.addresses().to_vec();
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
+        if let Some(certificate) = &certificate {
+            certificate.tell_end(clock.now());
+        }
         let tls = certificate.as_ref().map(Certificate::server_config);
         let proofs = Proofs::load(&config.admin)?;
         let reloader = Arc::new(Reloader {
@@ -167,6 +170,7 @@ impl App {
             fleet: Arc::clone(&services.shared.fleet),
             strength: Arc::clone(&services.strength),
             breached: config.password.breached_file.clone(),
+            clock: clock.clone(),
             turn: Mutex::default(),
         });
         let admin = start_admin(&background, &config, clock, &services, proofs, &reloader)?;
@@ -185,7 +189,7 @@ impl App {
         background.spawn(Arc::clone(&services.shared.fleet).watch(store.clone()));
         background.spawn(sweep(store, Arc::clone(&services.sessions), clock.clone()));
         if let Some(certificate) = certificate {
-            background.spawn(certificate.watch());
+            background.spawn(certificate.watch(clock.clone()));
         }
         let office = services.office.clone();
         if let Some(office) = &office {

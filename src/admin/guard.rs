@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderValue, StatusCode};
 
 use super::Problem;
 
@@ -20,7 +20,8 @@ pub(super) enum Transport {
     /// An address that other machines reach: its names are not known here, and a token or a certificate is
     /// needed.
     Remote,
-    /// A unix socket, which no browser reaches: its `Host` means nothing.
+    /// A unix socket, which no browser reaches, but a proxy in front of it may: its `Host` says nothing, or what
+    /// it says on loopback.
     Unix,
 }
 
@@ -30,7 +31,12 @@ pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
         return refusal("a request with an Origin comes from a web page");
     }
     let transport = request.extensions().get::<Transport>().copied().unwrap_or_default();
-    if transport == Transport::Loopback && !names_loopback(&request) {
+    let is_meant = match transport {
+        Transport::Loopback => names(&request).next().is_some() && names(&request).all(is_loopback),
+        Transport::Unix => names(&request).all(|name| name.is_empty() || is_loopback(name)),
+        Transport::Remote => true,
+    };
+    if !is_meant {
         return refusal("the Host must be a loopback address or localhost");
     }
     next.run(request).await
@@ -40,12 +46,10 @@ fn refusal(detail: &str) -> Response {
     Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
-/// Whether every name that the request gives to its target is loopback's, and there is one.
-fn names_loopback(request: &Request) -> bool {
-    let hosts = request.headers().get_all(HOST).iter().map(HeaderValue::to_str);
-    let target = request.uri().authority().map(|authority| Ok(authority.as_str()));
-    let mut names = hosts.chain(target).peekable();
-    names.peek().is_some() && names.all(|name| name.is_ok_and(is_loopback))
+/// Every name that the request gives to its target; one that is no text is no address.
+fn names(request: &Request) -> impl Iterator<Item = &str> {
+    let hosts = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    hosts.chain(request.uri().authority().map(Authority::as_str))
 }
 
 fn is_loopback(name: &str) -> bool {

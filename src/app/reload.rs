@@ -11,6 +11,7 @@ use super::proofs::Proofs;
 use crate::account::{Breached, Strength};
 use crate::admin::{Outcome, Part, Reloaded, Unreadable};
 use crate::config::{self, Config};
+use crate::domain::Clock;
 use crate::forward::Fleet;
 use crate::server::Certificate;
 
@@ -23,6 +24,7 @@ pub(super) struct Reloader {
     pub(super) strength: Arc<Strength>,
     /// The list of stolen passwords.
     pub(super) breached: Option<PathBuf>,
+    pub(super) clock: Clock,
     /// One at a time.
     pub(super) turn: Mutex<()>,
 }
@@ -63,6 +65,7 @@ impl Reloader {
         let mut parts = Vec::new();
         if let Some(certificate) = &self.certificate {
             parts.push(part("server.tls", certificate.renew()));
+            certificate.tell_end(self.clock.now());
         }
         parts.extend(self.proofs.parts());
         for (caf, renewed) in self.fleet.renew() {

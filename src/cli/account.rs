@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 
 use super::account_view as view;
 use super::ask::Gateway;
@@ -175,7 +176,7 @@ it away again.
 
 Examples:
   octroi account export --output accounts.jsonl
-  octroi account export --format csv --output accounts.csv";
+  octroi account export --output accounts.csv";
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gateway = args.gateway;
@@ -196,8 +197,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Action::ForceChange(of) => gateway.ask(Command::ForceChange(of.identifiant), view::change_forced),
         Action::Unlock(of) => gateway.ask(Command::UnlockAccount(of.identifiant), view::unlocked),
         Action::Delete(of) => {
-            let name = of.identifiant.clone();
-            gateway.ask(Command::DeleteAccount(of.identifiant), |(): &(), out| view::deleted(&name, out))
+            let (name, command) = (of.identifiant.clone(), Command::DeleteAccount(of.identifiant));
+            let done = json!({"identifiant": name, "deleted": true});
+            gateway.ask_done(command, &done, |out| view::deleted(&name, out))
         }
     }
 }

@@ -88,6 +88,9 @@ fn password(account: &AccountView, shown: fn(Timestamp) -> String) -> String {
         Some(_) if account.provisional_expired => "provisional password expired".to_owned(),
         Some(until) => format!("provisional until {}", shown(until)),
         None if account.must_change => "to be changed".to_owned(),
+        None if account.password_days_left == 0 => {
+            format!("expired on {}", shown(account.password_expires_at))
+        }
         None => {
             let days = usize::try_from(account.password_days_left).unwrap_or(usize::MAX);
             format!("until {}, {} left", shown(account.password_expires_at), count(days, "day"))

@@ -47,6 +47,19 @@ impl Gateway {
         self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
     }
 
+    /// As [`Gateway::ask`], for a command that is answered by nothing (`204 No Content`): `done` is its JSON.
+    pub(super) fn ask_done(
+        &self,
+        command: Command,
+        done: &Value,
+        show: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let (status, body) = self.call_now(command)?;
+        let body = if status.is_success() && body.is_empty() { done.to_string().into() } else { body };
+        let show = |_: &Value, out: &mut dyn Write| show(out);
+        self.report(status, &body, show, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
     /// As [`Gateway::ask`], for a list that comes in pages: the first one alone, or all of them as one.
     pub(super) fn ask_pages<T: DeserializeOwned>(
         &self,

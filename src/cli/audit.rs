@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::output::{Table, count, date};
 use crate::domain::CafCode;
-use crate::telemetry::audit::{Broken, Verified, lines, of_caf, verify};
+use crate::telemetry::audit::{Broken, Verified, ends_before, lines, of_caf, verify};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,6 +27,9 @@ enum Action {
         /// The files, the oldest first; compressed by gzip or not
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// The first file goes on from earlier ones that are kept elsewhere: it need not begin with line 1
+        #[arg(long)]
+        continued: bool,
     },
     /// Show the lines that are about one Caf or its accounts: a table on a terminal, else the lines as they stand
     #[command(after_help = EXPORT_HELP)]
@@ -46,13 +49,16 @@ enum Action {
 const VERIFY_HELP: &str = "\
 Exit status: 0 the chain is whole, 1 it is broken, 2 used wrongly or a file
 cannot be read. Lines that were cut off at the very end leave no trace in the
-file: compare the last hash with one that was kept elsewhere. A file may begin
-a new chain, where the program found nothing to continue; that is said, and
-what was written between the two is not known.
+file: compare the last hash with one that was kept elsewhere. Lines that were
+cut off at the beginning are missing, unless a file beside the first one ends
+just before it, or --continued says that they are kept elsewhere. A file may
+begin a new chain, where the program found nothing to continue; that is said,
+and what was written between the two is not known.
 
-Example:
+Examples:
   octroi audit verify /var/log/octroi/audit.jsonl.000000012345 \\
-      /var/log/octroi/audit.jsonl";
+      /var/log/octroi/audit.jsonl
+  octroi audit verify --continued audit.jsonl.000000012345";
 
 const EXPORT_HELP: &str = "\
 Lines about an account are those of all Cafs that it may declare to.
@@ -69,7 +75,7 @@ type Early = (String, ExitCode);
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = match &args.action {
-        Action::Verify { files } => check(files, &mut out),
+        Action::Verify { files, continued } => check(files, *continued, &mut out),
         Action::Export { files, caf, json } => {
             export(files, *caf, *json || !io::stdout().is_terminal(), &mut out)
         }
@@ -84,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn check(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Early> {
+fn check(files: &[PathBuf], continued: bool, out: &mut dyn Write) -> Result<(), Early> {
     let mut seen: Vec<(&Path, Verified)> = Vec::new();
     for path in files {
         let before = seen.last().map(|(_, before)| before);
@@ -94,7 +100,11 @@ fn check(files: &[PathBuf], out: &mut dyn Write) -> Result<(), Early> {
         };
         let whole = verify(open(path)?, before).map_err(broken)?;
         in_order(path, whole.as_ref(), &seen)?;
-        say(out, &tell(path, whole.as_ref(), before.is_some()))?;
+        let start = match &whole {
+            Some(whole) => start(path, whole, before.is_some(), continued).map_err(broken)?,
+            None => String::new(),
+        };
+        say(out, &tell(path, whole.as_ref(), &start))?;
         seen.extend(whole.map(|whole| (&**path, whole)));
     }
     say(out, &conclusion(&seen))
@@ -122,21 +132,34 @@ fn conclusion(seen: &[(&Path, Verified)]) -> String {
     format!("{whole}. Its last hash: {hash}")
 }
 
-fn tell(path: &Path, whole: Option<&Verified>, follows: bool) -> String {
+/// Where the lines of a file come from; `follows`: a file before it was given.
+fn start(path: &Path, whole: &Verified, follows: bool, continued: bool) -> Result<String, Broken> {
+    match (whole.from_the_beginning, follows) {
+        (true, false) => return Ok("from the chain's beginning".to_owned()),
+        (true, true) => {
+            return Ok("a new chain begins here, which does not follow the file before".to_owned());
+        }
+        (false, true) => return Ok("after the file before".to_owned()),
+        (false, false) => {}
+    }
+    let to = whole.first.saturating_sub(1);
+    match ends_before(path, whole) {
+        Some(other) => Ok(format!(
+            "lines up to {to} are in files that were not given, the last of them {}",
+            other.display()
+        )),
+        None if continued => Ok(format!("lines 1 to {to} are in files that were not given")),
+        None => Err(Broken::Beginning { to }),
+    }
+}
+
+fn tell(path: &Path, whole: Option<&Verified>, start: &str) -> String {
     let path = path.display();
-    let Some(Verified { lines, first, last, from_the_beginning, .. }) = whole else {
+    let Some(Verified { lines, first, last, .. }) = whole else {
         return format!("{path}: no line yet");
     };
-    let start = match (from_the_beginning, follows) {
-        (true, false) => "from the chain's beginning".to_owned(),
-        (true, true) => "a new chain begins here, which does not follow the file before".to_owned(),
-        (false, true) => "after the file before".to_owned(),
-        (false, false) => format!("lines 1 to {} are in files that were not given", first - 1),
-    };
-    format!(
-        "{path}: {}, {first} to {last}, {start}",
-        count(usize::try_from(*lines).unwrap_or(usize::MAX), "line")
-    )
+    let lines = count(usize::try_from(*lines).unwrap_or(usize::MAX), "line");
+    format!("{path}: {lines}, {first} to {last}, {start}")
 }
 
 fn export(files: &[PathBuf], caf: CafCode, as_they_stand: bool, out: &mut dyn Write) -> Result<(), Early> {

@@ -31,8 +31,10 @@ enum Action {
     /// Give a Caf, or one of its instances, no new requests: users are told that the Caf is unavailable
     #[command(after_help = DRAIN_HELP)]
     Drain(Named),
-    /// Give it requests again
-    #[command(after_help = "Example:\n  octroi caf undrain 921 --instance http://10.0.1.10:8080")]
+    /// Give it requests again; instances that were drained by themselves stay so until they are named
+    #[command(
+        after_help = "Examples:\n  octroi caf undrain 921\n  octroi caf undrain 921 --instance http://10.0.1.10:8080"
+    )]
     Undrain(Named),
 }
 
@@ -66,13 +68,29 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.gateway.ask(Command::DrainCaf(Drain { caf, instance }), show_one)
         }
         Action::Undrain(Named { caf, instance }) => {
-            args.gateway.ask(Command::UndrainCaf(Drain { caf, instance }), show_one)
+            let is_whole = instance.is_none();
+            args.gateway.ask(Command::UndrainCaf(Drain { caf, instance }), |caf: &CafView, out| {
+                show_one(caf, out)?;
+                if is_whole { still_drained(caf, out) } else { Ok(()) }
+            })
         }
     }
 }
 
 fn show_one(caf: &CafView, out: &mut dyn Write) -> io::Result<()> {
     show(std::slice::from_ref(caf), out)
+}
+
+/// Instances that were drained by themselves stay so when their Caf comes back.
+fn still_drained(caf: &CafView, out: &mut dyn Write) -> io::Result<()> {
+    for one in caf.instances.iter().filter(|one| one.state == InstanceState::Draining) {
+        let (code, url) = (caf.code, &one.instance);
+        writeln!(
+            out,
+            "\n{url} was drained by itself, and stays so until: octroi caf undrain {code} --instance {url}"
+        )?;
+    }
+    Ok(())
 }
 
 fn show(cafs: &[CafView], out: &mut dyn Write) -> io::Result<()> {

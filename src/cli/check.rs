@@ -1,10 +1,13 @@
 //! `octroi check --config F`: is the configuration right, and if not, where.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::output::date;
+use crate::app;
 use crate::config::{self, Config};
+use crate::server::Certificate;
 
 pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
     match Config::load(path, config::environment()) {
@@ -13,6 +16,7 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
             for warning in &loaded.warnings {
                 writeln!(out, "warning: {warning}")?;
             }
+            tell_ends(&loaded.config, &mut out)?;
             let (cafs, volets) = (loaded.config.cafs.len(), loaded.config.volets.len());
             writeln!(out, "{}: right ({cafs} Cafs, {volets} volets)", path.display())?;
             Ok(ExitCode::SUCCESS)
@@ -24,4 +28,19 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Tells of the listeners' certificates that have expired, or soon will have.
+fn tell_ends(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    let now = app::clock(config).now();
+    let public = config.server.tls.as_ref().map(|tls| ("server.tls.certificate", tls));
+    let admin = config.admin.tls.as_ref().map(|tls| ("admin.tls.certificate", &tls.own));
+    for (key, tls) in public.into_iter().chain(admin) {
+        if let Some(ends) = Certificate::load(tls)?.ends_soon(now) {
+            let (file, word) =
+                (tls.certificate.display(), if ends < now { "expired on" } else { "expires on" });
+            writeln!(out, "warning: {key}: {file} {word} {} (Paris)", date(ends))?;
+        }
+    }
+    Ok(())
 }

@@ -85,7 +85,7 @@ an apostrophe, so that no spreadsheet takes it for a formula; the import takes
 it away again.
 
 Example:
-  octroi establishment export --format csv --output establishments.csv";
+  octroi establishment export --output establishments.csv";
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let gateway = args.gateway;

@@ -14,9 +14,9 @@ use crate::admin::{Command, ExportFormat};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportFile {
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
-    format: FormatName,
+    /// How it is written; by default what the output's name ends with (.csv; .jsonl or .ndjson), else JSON Lines
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FormatName>,
     /// Write to this file, for its owner's eyes alone (mode 0600), instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -33,9 +33,10 @@ impl ExportFile {
         command: fn(ExportFormat) -> Command,
         secret: bool,
     ) -> anyhow::Result<ExitCode> {
-        let format = match self.format {
-            FormatName::Csv => ExportFormat::Csv,
-            FormatName::Jsonl => ExportFormat::Jsonl,
+        let named = self.output.as_deref().and_then(FormatName::of);
+        let format = match self.format.or(named) {
+            Some(FormatName::Csv) => ExportFormat::Csv,
+            Some(FormatName::Jsonl) | None => ExportFormat::Jsonl,
         };
         let (status, body) = gateway.call_now(command(format))?;
         if !status.is_success() {

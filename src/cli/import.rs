@@ -35,6 +35,17 @@ pub(super) enum FormatName {
     Jsonl,
 }
 
+impl FormatName {
+    /// What a file's name ends with.
+    pub(super) fn of(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            _ => None,
+        }
+    }
+}
+
 impl ImportFile {
     /// Has the file imported, and shows what came of it. `gone`: also act on what the file does not name.
     pub(super) fn send(
@@ -54,11 +65,10 @@ impl ImportFile {
     }
 
     fn format(&self) -> Format {
-        let ending = self.file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-        match (self.format, ending.as_deref()) {
-            (Some(FormatName::Csv), _) | (None, Some("csv")) => Format::Csv(Charset::Guess),
-            (Some(FormatName::Jsonl), _) | (None, Some("jsonl" | "ndjson" | "json")) => Format::JsonLines,
-            _ => Format::Guess,
+        match self.format.or_else(|| FormatName::of(&self.file)) {
+            Some(FormatName::Csv) => Format::Csv(Charset::Guess),
+            Some(FormatName::Jsonl) => Format::JsonLines,
+            None => Format::Guess,
         }
     }
 
@@ -72,6 +82,14 @@ impl ImportFile {
         let rows = rows.with_context(|| Misuse(format!("{name} cannot be read")))?;
         let too_large = || Misuse(format!("{name} is larger than {} MiB", IMPORT_LIMIT >> 20));
         anyhow::ensure!(rows.len() <= IMPORT_LIMIT, too_large());
+        let is_by_name = self.format.is_none() && self.format() == Format::Csv(Charset::Guess);
+        let text = rows.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&rows);
+        let other = || {
+            Misuse(format!(
+                "{name} is named like CSV and begins with {{ as JSON Lines do: say --format jsonl"
+            ))
+        };
+        anyhow::ensure!(!is_by_name || !text.trim_ascii_start().starts_with(b"{"), other());
         Ok(rows.into())
     }
 }

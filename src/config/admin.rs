@@ -124,6 +124,14 @@ impl Admin {
         Some(Self { listen, tokens_file, max_connections: max_connections?, tls })
     }
 
+    /// Where it listens, where that is no unix socket.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match &self.listen {
+            AdminListen::Tcp(address) => Some(*address),
+            AdminListen::Unix(_) => None,
+        }
+    }
+
     /// Whether callers must prove who they are. Without, whoever can connect is an operator.
     pub fn is_protected(&self) -> bool {
         self.tokens_file.is_some() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())

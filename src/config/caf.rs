@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::admin::Admin;
 use super::backend::{Backend, MaxConnections};
 use super::declare::{Key, Section};
 use super::instance::{
-    BackendTls, Check, CookieName, Overrides, Pin, Protocol, ServerNameText, check, check_clear, weights,
+    BackendTls, Check, CookieName, Overrides, Pin, Protocol, ServerNameText, check, check_clear, check_own,
+    weights,
 };
 use super::reader::{Part, Reader};
 use super::server::Server;
@@ -116,6 +118,7 @@ pub(super) static CAF: Section = Section {
 pub(super) fn read(
     reader: &Reader<'_>,
     server: Option<&Server>,
+    admin: Option<&Admin>,
     backend: Option<&Backend>,
 ) -> Option<Vec<Caf>> {
     let parts = reader.parts(&CAF);
@@ -131,6 +134,7 @@ pub(super) fn read(
         if let Some((server, backend)) = limits {
             check_share(&part, &caf, server, backend);
         }
+        check_own(&part, &caf.backends, server, admin);
         for backend in &caf.backends {
             let owner = *owners.entry(backend.clone()).or_insert(caf.code);
             if owner != caf.code {

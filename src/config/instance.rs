@@ -1,5 +1,6 @@
 //! What a `[[caf]]` says of its backend's instances: their shares, their health, and how they are spoken to.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::ServerName;
 use serde_json::{Value as Json, json};
 
+use super::admin::Admin;
 use super::backend::{Backend, MaxConnections, some};
 use super::caf::BackendAddress;
 use super::pem;
 use super::reader::Part;
-use super::server::Tls;
+use super::server::{Server, Tls};
 use super::value::{Refusal, Word};
 use super::words::{Count, PathPrefix};
 
@@ -160,6 +162,27 @@ pub(super) fn check_clear(part: &Part<'_>, backends: &[BackendAddress]) {
         part.refuse("backends", &said);
     } else {
         part.warn("backends", &said);
+    }
+}
+
+/// A request that is sent to the gateway itself comes back without end.
+pub(super) fn check_own(
+    part: &Part<'_>,
+    backends: &[BackendAddress],
+    server: Option<&Server>,
+    admin: Option<&Admin>,
+) {
+    let public = server.into_iter().flat_map(|server| &server.listen).map(|at| ("server.listen", *at));
+    let admin = admin.and_then(Admin::address).map(|at| ("admin.listen", at));
+    let own: Vec<(&str, SocketAddr)> = public.chain(admin).collect();
+    for backend in backends {
+        let Ok(address) = backend.host.parse::<IpAddr>() else { continue };
+        let is_it =
+            |at: &SocketAddr| (at.ip().to_canonical(), at.port()) == (address.to_canonical(), backend.port);
+        if let Some((key, at)) = own.iter().find(|(_, at)| is_it(at)) {
+            let said = format!("where {at} is the gateway's own ({key}), expected another program's address");
+            part.refuse("backends", &said);
+        }
     }
 }
 

@@ -162,7 +162,8 @@ impl Config {
         let (session, password, login) = (Session::read(reader), Password::read(reader), Login::read(reader));
         let (limits, backend, log) = (Limits::read(reader), Backend::read(reader), Log::read(reader));
         let audit = Audit::read(reader);
-        let (volets, cafs) = (volet::read(reader), caf::read(reader, server.as_ref(), backend.as_ref()));
+        let volets = volet::read(reader, portal.as_ref());
+        let cafs = caf::read(reader, server.as_ref(), admin.as_ref(), backend.as_ref());
         Some(Self {
             server: server?,
             portal: portal?,

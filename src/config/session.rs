@@ -67,6 +67,12 @@ impl Session {
         {
             part.refuse("idle_timeout", "expected no more than absolute_timeout");
         }
+        let is_everything = |path: &PathPrefix| path.0.trim_end_matches('/').is_empty();
+        if passive_paths.iter().flatten().any(is_everything) {
+            let said = "holds /, which is everything at the Cafs: no request there is an action, and whoever works \
+                        there is signed out after idle_timeout";
+            part.warn("passive_paths", said);
+        }
         Some(Self {
             idle_timeout: idle?,
             warning: warning?,

@@ -1,14 +1,15 @@
 //! `[[volet]]`: the parts of the téléprocédure and their seasons (rule 5).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
 use super::declare::{Key, Section};
+use super::portal::Portal;
 use super::reader::{Part, Reader};
 use super::value::{Refusal, Word};
 use super::words::PathPrefix;
-use crate::domain::{DayOfYear, Season, Volet};
+use crate::domain::{DayOfYear, NormalPath, Season, Volet};
 
 pub(super) static VOLET: Section = Section {
     name: "volet",
@@ -23,17 +24,44 @@ pub(super) static VOLET: Section = Section {
 };
 
 /// Every volet, in the file's order.
-pub(super) fn read(reader: &Reader<'_>) -> Option<Vec<Volet>> {
-    let mut names = HashSet::new();
+pub(super) fn read(reader: &Reader<'_>, portal: Option<&Portal>) -> Option<Vec<Volet>> {
+    let (mut names, mut owners) = (HashSet::new(), HashMap::new());
     let read_one = |part: Part<'_>| {
         let volet = read_volet(&part)?;
         if !names.insert(volet.name.clone()) {
             part.refuse("name", "which another [[volet]] before it has");
         }
+        check_paths(&part, &volet, portal, &mut owners);
         Some(volet)
     };
     let volets: Vec<Option<Volet>> = reader.parts(&VOLET).into_iter().map(read_one).collect();
     volets.into_iter().collect()
+}
+
+/// No path belongs to two volets, nor to the portal. Paths are compared as requests are: letters' case does not count.
+fn check_paths(
+    part: &Part<'_>,
+    volet: &Volet,
+    portal: Option<&Portal>,
+    owners: &mut HashMap<String, String>,
+) {
+    for path in &volet.paths {
+        let plain = path.trim_end_matches('/').to_ascii_lowercase();
+        let owner = owners.entry(plain).or_insert_with(|| volet.name.clone());
+        if *owner != volet.name {
+            part.refuse(
+                "paths",
+                &format!("where {path} is [[volet]] {owner}'s too, expected it in one of them"),
+            );
+        }
+        let of_portal =
+            |portal: &&Portal| NormalPath::parse(path).is_ok_and(|path| path.is_under(&portal.prefix));
+        if let Some(Portal { prefix, .. }) = portal.filter(of_portal) {
+            let said =
+                format!("where {path} is the portal's (portal.prefix), expected a path outside {prefix}");
+            part.refuse("paths", &said);
+        }
+    }
 }
 
 fn read_volet(part: &Part<'_>) -> Option<Volet> {

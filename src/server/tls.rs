@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::SignedDuration;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,8 +15,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::Tls;
+use crate::domain::{Clock, Timestamp};
 
 /// A certificate or its key cannot be used. Whose fault: the configuration's.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +60,17 @@ pub struct Certificate {
 struct Loaded {
     bytes: (Vec<u8>, Vec<u8>),
     key: Arc<CertifiedKey>,
+    /// When it expires, where that can be read.
+    ends: Option<Timestamp>,
 }
 
 /// How often the files are compared with what was read. Contents are compared, not times: some deployments
 /// change a link several folders above.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long before its end a certificate is told of, each day.
+const NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Certificate {
     /// Reads the certificate and its key.
@@ -98,12 +107,34 @@ impl Certificate {
         Ok(changed)
     }
 
+    /// When it expires, where that is within 14 days of `now` or past.
+    pub fn ends_soon(&self, now: Timestamp) -> Option<Timestamp> {
+        self.current.load().ends.filter(|ends| ends.duration_since(now) <= NOTICE)
+    }
+
+    /// Logs when it expires, where that is within 14 days of `now` or past.
+    pub fn tell_end(&self, now: Timestamp) {
+        let Some(expires) = self.ends_soon(now) else { return };
+        let certificate = self.files.certificate.display();
+        if expires < now {
+            tracing::warn!(%certificate, %expires, "the certificate has expired: clients refuse it");
+        } else {
+            tracing::warn!(%certificate, %expires, "the certificate expires soon");
+        }
+    }
+
     /// Looks at the files for as long as the program runs. What cannot be used is logged, and what was in use stays.
-    pub async fn watch(self: Arc<Self>) {
-        let mut last_failure = None;
+    /// Each day, an end that is near is told.
+    pub async fn watch(self: Arc<Self>, clock: Clock) {
+        let (mut last_failure, mut told) = (None, clock.now());
         loop {
             tokio::time::sleep(LOOK).await;
-            match self.renew() {
+            let (renewed, now) = (self.renew(), clock.now());
+            if matches!(renewed, Ok(true)) || now.duration_since(told) >= DAY {
+                self.tell_end(now);
+                told = now;
+            }
+            match renewed {
                 Ok(_) => last_failure = None,
                 Err(error) => {
                     let failure = error.to_string();
@@ -135,5 +166,12 @@ fn read(files: &Tls) -> Result<Loaded, TlsError> {
     let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(pair)?;
     let certified = CertifiedKey::new(chain, signing);
     certified.keys_match().map_err(pair)?;
-    Ok(Loaded { bytes, key: Arc::new(certified) })
+    let ends = certified.cert.first().and_then(|own| end(own));
+    Ok(Loaded { bytes, key: Arc::new(certified), ends })
+}
+
+/// The last instant of a certificate's validity (RFC 5280 section 4.1.2.5).
+fn end(certificate: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }

@@ -168,6 +168,48 @@ fn it_survives_being_killed_and_names_what_was_touched() {
 }
 
 #[test]
+fn lines_that_are_missing_at_the_beginning_are_named() {
+    let audited = audited(Kind::Embedded, |_| ());
+    let whole = fs::read_to_string(&audited.path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, lines: &[&str]| {
+        let path = folder.path().join(name);
+        fs::write(&path, lines.concat()).unwrap();
+        path
+    };
+    let last = file("audit.jsonl", &lines[1..]);
+    let missing = |said: &str| {
+        let (code, told) = verify(&[&last]);
+        assert!(code == 1 && told.contains(said) && !told.contains("is whole"), "{told}");
+    };
+    missing("audit.jsonl: line 1 is missing: it begins with line 2");
+    file("audit.jsonl", &lines[3..]);
+    missing("lines 1 to 3 are missing: it begins with line 4");
+    let (code, told) = verify(&[Path::new("--continued"), &last]);
+    assert!(code == 0 && told.contains("The chain is whole from line 4 on"), "{told}");
+    // Files beside it that are others, or end elsewhere, are not what it goes on from.
+    file("audit.jsonl.000000000003", &lines[..2]);
+    file("notes.jsonl", &lines[..3]);
+    missing("lines 1 to 3 are missing");
+    file("audit.jsonl.000000000003", &[lines[0], lines[1], &lines[2].replace("ok", "no")]);
+    missing("lines 1 to 3 are missing");
+    let before = file("audit.jsonl.000000000003", &lines[..3]);
+    let (code, told) = verify(&[&last]);
+    assert!(code == 0 && told.contains("audit.jsonl.000000000003"), "{told}");
+    assert!(told.contains("The chain is whole from line 4 on"), "{told}");
+    let (code, told) = verify(&[&before, &last]);
+    assert!(code == 0 && told.contains("The chain is whole."), "{told}");
+    // Compressed and numbered by logrotate, the older one has the higher number.
+    fs::remove_file(&before).unwrap();
+    let numbered = file("audit.jsonl.1", &lines[3..]);
+    fs::remove_file(&last).unwrap();
+    assert!(Command::new("gzip").arg(file("audit.jsonl.2", &lines[..3])).status().unwrap().success());
+    let (code, told) = verify(&[&numbered]);
+    assert!(code == 0 && told.contains("the last of them") && told.contains("audit.jsonl.2.gz"), "{told}");
+}
+
+#[test]
 fn a_full_disk_refuses_what_must_be_audited_or_goes_on() {
     let full = |on_failure: &str| {
         World::with(Kind::Embedded, |settings| {

@@ -40,6 +40,7 @@ mod metrics;
 mod notices;
 mod openapi;
 mod operations;
+mod operator;
 mod origin;
 mod pages;
 mod pages_safe;

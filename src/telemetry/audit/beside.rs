@@ -1,4 +1,4 @@
-//! The files beside the audit log, wherever rotation put them: where the chain had come to.
+//! The files beside one of the audit log, wherever rotation put them: where the chain had come to.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use flate2::read::MultiGzDecoder;
 
 use super::chain::{Link, Read};
+use super::verify::Verified;
 
 /// Longest line that is looked for.
 pub(super) const LONGEST: u64 = 256 * 1024;
@@ -19,7 +20,8 @@ const COMPRESSED: usize = 2;
 /// `audit.jsonl-20261215`, `audit-20261215.jsonl`, `audit.jsonl.1.gz` … Those that hold no chain are passed over.
 pub(super) fn newest(path: &Path) -> io::Result<Option<(Link, PathBuf)>> {
     let (mut plain, mut compressed) = (Vec::new(), Vec::new());
-    for (changed, other) in kin(path)? {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    for (changed, other) in kin(path, &stem)? {
         let is_compressed = other.extension().is_some_and(|extension| extension == "gz");
         if is_compressed { &mut compressed } else { &mut plain }.push((changed, other));
     }
@@ -31,6 +33,18 @@ pub(super) fn newest(path: &Path) -> io::Result<Option<(Link, PathBuf)>> {
     });
     let latest = links.max_by_key(|(seq, changed, ..)| (*seq, *changed));
     Ok(latest.map(|(_, _, link, other)| (link, other)))
+}
+
+/// The file beside `path` that ends just before the lines that were found in it, if there is one. Rotation gave it any
+/// number or date: what its name has in common with this one's is what stands before them.
+pub fn ends_before(path: &Path, found: &Verified) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    let stem = name.split(|c: char| c == '.' || c.is_ascii_digit()).next().unwrap_or_default();
+    let before = Link { seq: found.first.checked_sub(1)?, hash: found.follows.clone() };
+    let ends_there =
+        |other: &PathBuf| end(other).is_ok_and(|text| last_link(&text).as_ref() == Some(&before));
+    let beside = kin(path, stem.trim_end_matches(['-', '_'])).ok()?;
+    beside.into_iter().map(|(_, other)| other).find(ends_there)
 }
 
 /// The last bytes of a file.
@@ -54,12 +68,12 @@ pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn kin(path: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+/// The other files of its folder whose names begin so, and when each was changed.
+fn kin(path: &Path, stem: &str) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let mut kin = Vec::new();
     for entry in fs::read_dir(folder(path))? {
         let entry = entry?;
-        let is_kin = entry.file_name().to_string_lossy().starts_with(&stem)
+        let is_kin = entry.file_name().to_string_lossy().starts_with(stem)
             && Some(entry.file_name().as_os_str()) != path.file_name();
         if let Ok(about) = entry.metadata()
             && is_kin
@@ -71,11 +85,15 @@ fn kin(path: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(kin)
 }
 
+/// The last bytes of a file, or of what gzip packed into it (RFC 1952 section 2.3.1).
 fn end(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
-    if path.extension().is_none_or(|extension| extension != "gz") {
+    let mut magic = Vec::new();
+    (&file).take(2).read_to_end(&mut magic)?;
+    if magic != [0x1f, 0x8b] {
         return tail(&mut file);
     }
+    file.rewind()?;
     let (mut text, mut last, mut piece) = (MultiGzDecoder::new(file), VecDeque::new(), [0; 16_384]);
     loop {
         let read = text.read(&mut piece)?;

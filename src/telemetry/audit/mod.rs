@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::{CafCode, Clock, Timestamp};
 
+pub use beside::ends_before;
 pub use file::OpenError;
 pub use verify::{Broken, Verified, lines, of_caf, verify};
 

@@ -43,6 +43,17 @@ pub enum Broken {
         /// The last missing number.
         to: u64,
     },
+    /// The first file does not begin with the chain's first line, and nothing beside it ends just before.
+    #[error(
+        "{} missing: it begins with line {}, and no file beside it ends just before. Give the earlier files, or say \
+         --continued where they are kept elsewhere",
+        missing(1, *to),
+        to + 1
+    )]
+    Beginning {
+        /// The last missing number.
+        to: u64,
+    },
     /// A line stands where another should.
     #[error("line {line}: it is out of its place, or does not follow the line before it")]
     Moved {
@@ -71,11 +82,14 @@ pub fn verify(text: impl BufRead, before: Option<&Verified>) -> Result<Option<Ve
         if !begins_anew {
             follows(line, last.as_ref(), &read)?;
         }
+        if verified.is_none() && read.link.seq <= 1 && !begins_anew {
+            return Err(Broken::Moved { line });
+        }
         let told = verified.get_or_insert_with(|| Verified {
             lines: 0,
             first: read.link.seq,
             last: 0,
-            from_the_beginning: read.prev == origin(),
+            from_the_beginning: begins_anew,
             follows: read.prev.clone(),
             hash: String::new(),
         });
