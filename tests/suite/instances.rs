@@ -428,6 +428,67 @@ fn an_operator_drains_a_caf_and_undoes_it() {
     assert_eq!(gateway.admin().post("/v1/cafs/131/drain?instances=x").send().status, 400);
 }
 
+#[test]
+fn those_who_wait_for_an_instance_that_is_drained_are_placed_anew() {
+    let south = South::new(2, |settings| {
+        settings.set("backend", "wait_timeout", r#""8s""#);
+        settings.caf_line("max_connections = 1");
+    });
+    let gateway = &south.world.gateway;
+    let releases: Vec<_> = south.instances.iter().map(held).collect();
+    let person = south.client();
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut client = gateway.known(&person);
+            scope.spawn(move || client.get("/").program().send())
+        };
+        let waiting = || [0, 1].map(|number| south.instance(number)["waiting"].as_u64().unwrap());
+        let first = [ask(), ask()];
+        eventually("both are busy", || south.counts() == [1, 1]);
+        let mut others = Vec::new();
+        while waiting()[0] < 2 || waiting()[1] < 1 {
+            let before = waiting();
+            others.push(ask());
+            eventually("it waits", || waiting() != before);
+        }
+        let url = format!("http://{}", south.instances[0].address);
+        assert_eq!(gateway.cli(&["caf", "drain", "131", "--instance", &url]).0, 0);
+        releases[0].send(()).unwrap();
+        eventually("nobody waits there any more", || waiting()[0] == 0);
+        for _ in 0..=others.len() {
+            releases[1].send(()).unwrap();
+        }
+        for thread in first.into_iter().chain(others) {
+            assert_eq!(thread.join().unwrap().status, 200);
+        }
+        assert_eq!(south.counts()[0], 1, "the drained instance was asked");
+
+        // The whole Caf: nobody who waits reaches it.
+        let before = south.counts()[1];
+        let busy = ask();
+        eventually("it is busy", || south.counts()[1] == before + 1);
+        let late = ask();
+        eventually("one waits", || waiting()[1] == 1);
+        assert_eq!(gateway.cli(&["caf", "drain", "131"]).0, 0);
+        releases[1].send(()).unwrap();
+        assert_eq!(late.join().unwrap().problem(), (503, "caf-indisponible".to_owned()));
+        assert_eq!((busy.join().unwrap().status, south.counts()[1]), (200, before + 1));
+        drop(releases);
+    });
+}
+
+/// Each request is held until it is let go.
+fn held(instance: &Backend) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    instance.script(Arc::new(move |_, stream| {
+        let _ = held.lock().unwrap().recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        Then::Keep
+    }));
+    release
+}
+
 on_each_store! {
     fn an_order_outlives_its_gateway(kind: Kind) {
         let mut world = World::new(kind);
