@@ -489,6 +489,48 @@ fn held(instance: &Backend) -> mpsc::Sender<()> {
     release
 }
 
+/// An instance has a send timeout of its own, and breaks off what a client does not read: that says nothing of it.
+#[test]
+fn an_instance_that_does_not_wait_for_a_client_that_reads_nothing_is_not_left_alone() {
+    let south = South::new(2, |settings| {
+        settings.set("backend", "eject_after", "2").set("backend", "eject_time", r#""60s""#);
+    });
+    let ended = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for (instance, head) in
+        south.instances.iter().zip(["Content-Length: 80000000", "Transfer-Encoding: chunked"])
+    {
+        let ended = Arc::clone(&ended);
+        instance.script(Arc::new(move |_, stream| {
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(1_500)));
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes());
+            let piece = [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat();
+            while stream.write_all(&piece).is_ok() {}
+            ended.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Then::Close
+        }));
+    }
+    let mut client = south.client();
+    let bytes = client.get("/").program().bytes();
+    let stalled: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = connect(client.address);
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    eventually("the instances give up", || ended.load(std::sync::atomic::Ordering::SeqCst) == stalled.len());
+    for mut stream in stalled {
+        // What is on its way, then the end.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    }
+    eventually("all is over", || (0..2).all(|number| south.instance(number)["outstanding"] == 0));
+    for number in 0..2 {
+        let told = south.instance(number);
+        assert!(told["state"] == "up" && told["failures"] == 0, "{told}");
+        assert!(south.instances[number].count() > 0, "an instance was not asked");
+    }
+}
+
 on_each_store! {
     fn an_order_outlives_its_gateway(kind: Kind) {
         let mut world = World::new(kind);
