@@ -21,7 +21,7 @@ use tokio::signal::unix::SignalKind;
 
 use crate::account::{BreachedError, HashError, Hasher};
 use crate::admin;
-use crate::config::{AuditFailure, Config};
+use crate::config::{AdminListen, AuditFailure, Config};
 use crate::demo::{self, DemoError};
 use crate::domain::{Clock, StoreError};
 use crate::entry::PostOffice;
@@ -74,8 +74,16 @@ pub enum StartError {
     /// The demonstration cannot be set up.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// The operator's listener cannot be opened. Whose fault: the configuration's or this machine's.
+    #[error("cannot listen on {at} for operators: {why}")]
+    Admin {
+        /// Where.
+        at: AdminListen,
+        /// Why.
+        why: io::Error,
+    },
     /// The system refuses a thread, a socket or a signal handler.
-    #[error("the system refuses: {0}")]
+    #[error("the system refuses a thread or a signal handler")]
     System(#[from] io::Error),
 }
 
@@ -121,6 +129,9 @@ impl App {
         origin: Origin<'_>,
         clock: &Clock,
     ) -> Result<Self, StartError> {
+        // What was built is given up inside the runtime where something after it fails: a mailer's pool needs it.
+        let handle = background.handle().clone();
+        let _entered = handle.enter();
         let source = match origin {
             Origin::Demo => None,
             Origin::File(file) => Some(Source::of(file.to_owned())),

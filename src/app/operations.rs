@@ -32,7 +32,8 @@ pub(super) fn start_admin(
     reloader: &Arc<Reloader>,
 ) -> Result<AdminTask, StartError> {
     let reloader = Arc::clone(reloader);
-    let listener = background.block_on(admin::Listener::bind(&config.admin.listen))?;
+    let bound = background.block_on(admin::Listener::bind(&config.admin.listen));
+    let listener = bound.map_err(|why| StartError::Admin { at: config.admin.listen.clone(), why })?;
     let address = listener.address();
     let router = admin::router(admin::State {
         registry: Arc::clone(&services.registry),

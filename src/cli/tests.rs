@@ -181,9 +181,10 @@ async fn a_socket_is_its_owners_alone_and_is_not_stolen() {
 
 #[tokio::test]
 async fn nobody_answers() {
-    let refusing = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = refusing.local_addr().expect("an address");
-    drop(refusing);
+    // Nobody else gets an address that is held, and nobody listens there.
+    let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    held.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let address = held.local_addr().expect("an address").as_socket().expect("an address");
     for url in [format!("http://{address}"), "unix:/nowhere/admin.sock".to_owned()] {
         let error = gateway(&url, false).call(Command::ShowClock).await.expect_err("nobody");
         assert_eq!(error.to_string(), format!("no gateway answers at {url} (is it running? see --admin)"));

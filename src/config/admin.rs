@@ -47,6 +47,15 @@ pub enum AdminListen {
     Unix(PathBuf),
 }
 
+impl std::fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 pub(super) static ADMIN: Section = Section {
     name: "admin",
     many: false,

@@ -75,6 +75,12 @@ impl<B> BackendBody<B> {
         self.has_stalled |= self.given.take().is_some_and(|given| given + STALL <= now);
     }
 
+    /// When it must have ended, even where its client takes nothing of it; none for a stream of events, or where all
+    /// of it is there.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.hold.is_some())
+    }
+
     /// Frees the connection if the body has ended.
     fn settle(&mut self) {
         if self.body.is_end_stream()

@@ -234,7 +234,7 @@ fn tell_origin(headers: &mut HeaderMap, from: Provenance, host: &HeaderValue, de
     let origin = desk.origins.of(from.client, from.https, host, &mut desk.scratch);
     let client = origin.forwarded_for.as_bytes();
     let kept = |headers: &HeaderMap, name: &HeaderName| {
-        from.by_trusted_proxy && headers.get(name).is_some_and(|value| contains(value.as_bytes(), client))
+        from.by_trusted_proxy && headers.get_all(name).iter().any(|value| contains(value.as_bytes(), client))
     };
     if !kept(headers, &names::FORWARDED_FOR) {
         headers.insert(&names::FORWARDED_FOR, origin.forwarded_for.clone());

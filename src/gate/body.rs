@@ -1,18 +1,22 @@
 //! The body of a response: the gateway's own bytes, or a backend's as they come.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http_body::{Frame, SizeHint};
+use http::Request;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
 
 use super::Link;
 use super::tunnel::LiveStream;
-use crate::forward::{AnswerBody, BoxError, Interim, Teller as _};
+use crate::forward::{AnswerBody, BoxError, Interim, Teller as _, expects_continue};
 use crate::http2::Received;
 
 /// A request's body on its way to a backend: the client's as it comes, or a form that was kept.
@@ -28,15 +32,37 @@ pub enum Sent {
 /// A body on a stream of HTTP/2, whose client may wait to be told that it is wanted (RFC 9110 section 10.1.1). Over
 /// HTTP/1.1 hyper tells it.
 pub struct Streamed {
-    body: Received,
+    /// Until it is dropped.
+    body: Option<Received>,
     waiting: Option<Arc<Link>>,
+    leftover: Leftover,
 }
 
+/// What nobody read of a body, once nobody will.
+pub type Leftover = Rc<Cell<Option<Received>>>;
+
 impl Streamed {
-    /// The body, and who is told that it is wanted if the client waits for that.
-    pub fn new(body: Received, waiting: Option<Arc<Link>>) -> Self {
-        Self { body, waiting }
+    /// The body, who is told that it is wanted if the client waits for that, and where it goes unread.
+    pub fn new(body: Received, waiting: Option<Arc<Link>>, leftover: Leftover) -> Self {
+        Self { body: Some(body), waiting, leftover }
     }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.leftover.set(self.body.take());
+    }
+}
+
+/// What is read of a request's body though nobody wants it: it has come with the head, most likely.
+const SHORT: u64 = 8 * 1024;
+
+/// Whether a request's body is more than what is read though nobody wants it, or may never come.
+pub(super) fn is_long(request: &Request<Sent>) -> bool {
+    let body = request.body();
+    let is_longer = |size| size > SHORT;
+    !body.is_end_stream()
+        && (body.size_hint().upper().is_none_or(is_longer) || expects_continue(request.headers()))
 }
 
 impl http_body::Body for Sent {
@@ -53,7 +79,8 @@ impl http_body::Body for Sent {
                 if let Some(client) = streamed.waiting.take() {
                     client.tell(Interim::go_on());
                 }
-                Pin::new(&mut streamed.body).poll_frame(context).map_err(Into::into)
+                let Some(body) = &mut streamed.body else { return Poll::Ready(None) };
+                Pin::new(body).poll_frame(context).map_err(Into::into)
             }
             Self::Kept(bytes) => Pin::new(bytes).poll_frame(context).map_err(|never| match never {}),
         }
@@ -62,7 +89,7 @@ impl http_body::Body for Sent {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(streamed) => streamed.body.is_end_stream(),
+            Self::Http2(streamed) => streamed.body.as_ref().is_none_or(http_body::Body::is_end_stream),
             Self::Kept(bytes) => bytes.is_end_stream(),
         }
     }
@@ -70,7 +97,9 @@ impl http_body::Body for Sent {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(body) => body.size_hint(),
-            Self::Http2(streamed) => streamed.body.size_hint(),
+            Self::Http2(streamed) => {
+                streamed.body.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+            }
             Self::Kept(bytes) => bytes.size_hint(),
         }
     }
@@ -87,11 +116,25 @@ pub enum Body {
 }
 
 impl Body {
-    /// When it must have ended, whatever becomes of what its client has not taken; most need not end.
+    /// Ends when it must have ended, whatever becomes of what its client has not taken; most need not end.
     pub fn end(&self) -> impl Future<Output = ()> + use<> {
+        if let Self::Live(stream) = self {
+            return Either::Left(stream.end());
+        }
+        let deadline = self.deadline();
+        Either::Right(async move {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    /// When it must have ended, where that is known from the beginning.
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Live(stream) => Either::Left(stream.end()),
-            _ => Either::Right(std::future::pending()),
+            Self::Backend(stream) => stream.deadline(),
+            Self::Own(_) | Self::Live(_) => None,
         }
     }
 }

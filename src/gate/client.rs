@@ -30,10 +30,12 @@ pub(super) fn provenance(peer: Peer, headers: &HeaderMap, server: &Server, ids: 
             traceparent: ids.traceparent(),
         };
     }
+    let told = told_client(headers, server);
     Provenance {
-        client: told_client(headers, server).unwrap_or(peer.address.ip().to_canonical()),
+        client: told.unwrap_or_default().unwrap_or(peer.address.ip().to_canonical()),
         https: https || told_https(headers),
-        by_trusted_proxy,
+        // Of two that differ, one may be the client's own: none is passed on.
+        by_trusted_proxy: told.is_ok(),
         request_id: kept(headers, "x-request-id", is_request_id).unwrap_or_else(|| ids.request()),
         traceparent: kept(headers, "traceparent", is_traceparent).unwrap_or_else(|| ids.traceparent()),
     }
@@ -43,7 +45,7 @@ pub(super) fn provenance(peer: Peer, headers: &HeaderMap, server: &Server, ids: 
 ///
 /// A proxy writes `Forwarded` or `X-Forwarded-For` and may pass the other on as a client wrote it; which of
 /// them it writes is not known here, so two that differ say nothing.
-fn told_client(headers: &HeaderMap, server: &Server) -> Option<IpAddr> {
+fn told_client(headers: &HeaderMap, server: &Server) -> Result<Option<IpAddr>, Contradiction> {
     let forwarded = elements(headers, "forwarded");
     let forwarded = forwarded.iter().map(|element| parameter(element, "for").and_then(node));
     let x_forwarded = elements(headers, "x-forwarded-for").into_iter().map(node);
@@ -53,8 +55,12 @@ fn told_client(headers: &HeaderMap, server: &Server) -> Option<IpAddr> {
         stranger.or(hops.first()).copied()
     });
     let client = clients.next().flatten();
-    if clients.all(|other| other == client) { client } else { None }
+    if clients.all(|other| other == client) { Ok(client) } else { Err(Contradiction) }
 }
+
+/// `Forwarded` and `X-Forwarded-For` tell of different clients.
+#[derive(Debug, Clone, Copy)]
+struct Contradiction;
 
 /// Whether the nearest proxy says that it was asked over TLS, in each of the headers that speak of it.
 fn told_https(headers: &HeaderMap) -> bool {
@@ -141,7 +147,7 @@ mod tests {
             workers: 1,
             drain_timeout: std::time::Duration::ZERO,
         };
-        told_client(&headers(told), &server).map(|client| client.to_string())
+        told_client(&headers(told), &server).unwrap_or_default().map(|client| client.to_string())
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use http::StatusCode;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Malformed;
 use crate::forward::{Interim, Teller};
@@ -36,6 +37,10 @@ pub struct Link {
     is_flushed: AtomicBool,
     /// Whether nothing more may be sent.
     is_cut: AtomicBool,
+    /// Whether the connection ends with the answer, whatever its client still sends.
+    closes: AtomicBool,
+    /// When the client must have taken the last answer.
+    deadline: Mutex<Option<Instant>>,
     task: Mutex<Option<Waker>>,
     /// Who waits for the stream to carry another protocol.
     taker: Mutex<Option<oneshot::Sender<Duplex>>>,
@@ -132,6 +137,26 @@ impl Link {
     /// Whether the connection must end at once.
     pub fn is_cut(&self) -> bool {
         self.is_cut.load(Ordering::Acquire)
+    }
+
+    /// When the client must have taken the answer that is about to be given out, if ever.
+    pub(super) fn until(&self, deadline: Option<Instant>) {
+        *locked(&self.deadline) = deadline;
+    }
+
+    /// The connection ends with the answer that is about to be given out.
+    pub(super) fn close(&self) {
+        self.closes.store(true, Ordering::Release);
+    }
+
+    /// Whether the client was told that the connection ends.
+    pub fn closes(&self) -> bool {
+        self.closes.load(Ordering::Acquire)
+    }
+
+    /// When the client must have taken the last answer, if ever.
+    pub fn deadline(&self) -> Option<Instant> {
+        *locked(&self.deadline)
     }
 
     fn wake(&self) {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
-pub use body::{Body, Sent, Streamed};
+pub use body::{Body, Leftover, Sent, Streamed};
 pub use client::Peer;
 pub use framing::{FIELDS, HEAD_SIZE, Malformed, TARGET_SIZE};
 pub use link::{Link, STAND_IN_METHOD, Switch};
@@ -140,6 +140,7 @@ impl Gate {
         let stands_in = method.as_str() == STAND_IN_METHOD && link.has_guard();
         let mut call = Call::new(self, provenance.request_id.clone(), method, uri, stands_in);
         let version = request.version();
+        let is_unread = link.has_guard() && body::is_long(&request);
         let may_switch = tunnel::asks_to_switch(&request);
         let tongue = Tongue::of(request.headers());
         let answer = match self.arrive(request, provenance, link) {
@@ -153,7 +154,8 @@ impl Gate {
                 let (code, closes) = (problem.code(), problem.closes());
                 let response = problem.respond(tongue.rendering(), call.id(), &self.shared.portal);
                 let mut response = response.map(Body::from);
-                if closes && version < Version::HTTP_2 {
+                if (closes || is_unread) && version < Version::HTTP_2 {
+                    link.close();
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 (response, Some(code))
@@ -162,10 +164,11 @@ impl Gate {
         if may_switch {
             link.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
-        if let Body::Live(stream) = response.body_mut()
-            && link.has_guard()
-        {
-            stream.ends(Arc::clone(link));
+        if link.has_guard() {
+            link.until(response.body().deadline());
+            if let Body::Live(stream) = response.body_mut() {
+                stream.ends(Arc::clone(link));
+            }
         }
         call.answered(response.status().as_u16(), code);
         Ok(response)

@@ -6,7 +6,7 @@ use http::header::{HeaderName, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
 
-use super::tunnel::{self, Cause, Life, LiveStream};
+use super::tunnel::{self, Cause, Life, LiveStream, Over, SOON};
 use super::{Arrival, Body, Gate, Problem, Sent, Stage, options, parked};
 use crate::domain::{CafCode, NormalPath};
 use crate::entry::AdmittedRequest;
@@ -119,10 +119,28 @@ impl Gate {
         mut arrival: Box<Arrival>,
     ) -> Result<Response<Body>, Problem> {
         let teller = arrival.link.take().map(|link| link as Arc<dyn Teller>);
+        let is_call = !arrival.request.body().is_end_stream() && tunnel::is_call(arrival.request.headers());
         let (admitted, cause) = self.permit(caf, arrival)?;
-        match self.forwarder.forward_telling(admitted, teller).await {
+        let forwarding = self.forwarder.forward_telling(admitted, teller);
+        let answer =
+            if is_call { Box::pin(self.as_long_as(&cause, forwarding)).await? } else { forwarding.await };
+        match answer {
             Ok(response) => Ok(self.carry(response, cause)),
             Err(error) => Err(self.blame(caf, &error)),
+        }
+    }
+
+    /// What a call of gRPC, whose messages may come before any answer, is answered while its session lives.
+    async fn as_long_as<T>(&self, cause: &Cause, forwarding: impl Future<Output = T>) -> Result<T, Problem> {
+        let life = Life::new(&self.shared, cause.clone());
+        tokio::select! {
+            biased;
+            answer = forwarding => Ok(answer),
+            over = life.over() => Err(match (over, self.shared.gatekeeper.admit(&cause.session, &cause.path)) {
+                (Over::Volet, Err(closed)) => closed.into(),
+                (Over::Store, _) => Problem::unavailable(SOON),
+                _ => Problem::session_expired(),
+            }),
         }
     }
 

@@ -14,17 +14,17 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{HEAD, TAKING};
 use super::graceful::Watcher;
 use super::streams::{Open, Serving, Streams};
 use crate::domain::Clock;
 use crate::forward::expects_continue;
-use crate::gate::{Body, Gate, Link, Peer, Sent, Streamed};
+use crate::gate::{Body, Gate, Leftover, Link, Peer, Sent, Streamed};
 use crate::http2::{self, Duplex, Heard, Received};
 
 /// How HTTP/2 is spoken; one for each worker.
@@ -43,6 +43,10 @@ const HEAD_LIST: u32 = 128 * 1024;
 /// A client that is silent for so long is asked whether it is there, and has that long to answer.
 const SILENCE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a client may still send of a request that was answered, before it is told to stop.
+const MOST_UNWANTED: usize = 1024 * 1024;
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Http2 {
     pub(super) fn new(gate: Rc<Gate>) -> Self {
@@ -99,6 +103,7 @@ impl Http2 {
     /// Answers one request.
     async fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, peer: Peer) {
         let link = Arc::new(Link::of_stream());
+        let leftover = Leftover::default();
         let (head, stream) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         // What comes after a `CONNECT` is the tunnel's, if one opens.
@@ -106,7 +111,7 @@ impl Http2 {
             (Sent::Kept(Full::default()), Some(stream))
         } else {
             let waiting = expects_continue(&head.headers).then(|| Arc::clone(&link));
-            let body = Streamed::new(Received::new(stream, &head.headers), waiting);
+            let body = Streamed::new(Received::new(stream, &head.headers), waiting, Rc::clone(&leftover));
             (Sent::Http2(Box::new(body)), None)
         };
         let request = Request::from_parts(head, body);
@@ -135,6 +140,9 @@ impl Http2 {
             }
             None if ends => {}
             None => give(body, &mut outgoing).await,
+        }
+        if let Some(leftover) = leftover.take() {
+            read_out(leftover).await;
         }
     }
 
@@ -190,6 +198,21 @@ async fn give(body: Body, outgoing: &mut SendStream<Bytes>) {
         Some(Err(error)) => tracing::debug!(%error, "an answer was not sent whole"),
         None => outgoing.send_reset(Reason::CANCEL),
     }
+}
+
+/// Reads what nobody wanted of a request that was answered: a stream that is given up before its client has sent it all
+/// is reset, and some clients take the reset for the answer (curl 7.88 does).
+async fn read_out(mut body: Received) {
+    let read = async {
+        let mut size = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            size += frame.data_ref().map_or(0, Bytes::len);
+            if size > MOST_UNWANTED {
+                break;
+            }
+        }
+    };
+    let _ = timeout(FAREWELL, read).await;
 }
 
 /// What answers are dated by (RFC 9110 section 6.6.1), written once a second.

@@ -32,8 +32,7 @@ pub fn audited(kind: Kind, more: impl FnOnce(&mut crate::harness::gateway::Setti
 
 impl Audited {
     pub fn lines(&self) -> Vec<Value> {
-        let text = fs::read_to_string(&self.path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        whole_lines(&self.path)
     }
 
     /// Waits for a line that is so.
@@ -51,6 +50,14 @@ impl Audited {
         });
         found.unwrap()
     }
+}
+
+/// The lines of a log that is being written; the last one may have come half.
+pub fn whole_lines(path: &Path) -> Vec<Value> {
+    let bytes = fs::read(path).unwrap();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = std::str::from_utf8(&bytes[..whole]).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 pub fn verify(files: &[&Path]) -> (i32, String) {

@@ -173,7 +173,7 @@ fn a_chain_goes_on_when_its_file_was_moved_before_a_restart() {
     fs::remove_file(&audited.path).unwrap();
     audited.world.restart();
     sign_in(&mut audited.world.gateway.client(), ONE_CAF, "faux-2026");
-    assert!(audited.world.gateway.logs().contains("begins a new chain"));
+    eventually("that is told", || audited.world.gateway.logs().contains("begins a new chain"));
     let begun = &audited.lines()[0];
     assert_eq!((&begun["what"], &begun["reason"]), (&json!("audit-begun"), &json!("no-file-to-continue")));
     let (code, told) = verify(&[&first, &audited.path]);
@@ -222,7 +222,7 @@ fn what_rotates_while_it_runs_breaks_nothing() {
     assert!(code == 2 && told.contains("give the oldest first"), "{told}");
     let (code, told) = verify(&[&audited.path]);
     assert!(code == 0 && told.contains("The chain is whole from line"), "{told}");
-    assert!(audited.world.gateway.logs().contains("was cut by another program"));
+    eventually("the cut is told", || audited.world.gateway.logs().contains("was cut by another program"));
 }
 
 #[test]

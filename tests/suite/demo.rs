@@ -7,6 +7,7 @@ use crate::harness::browser::Browser;
 use crate::harness::gateway::{Gateway, NOON};
 use crate::harness::world::sign_in;
 use crate::pages_walks::{fill, tab_to, type_there};
+use crate::warning_seen::{look, ready};
 
 const ACCOUNT: [(&str, &str); 2] =
     [("identifiant", "plusieurs.cafs@esat.example"), ("mot_de_passe", "Platane-2026")];
@@ -61,11 +62,6 @@ async fn leave(browser: &Browser) {
     browser.reads("88-19").await;
 }
 
-/// As when one comes back to a window.
-async fn look(browser: &Browser) {
-    browser.window.execute("window.dispatchEvent(new Event('focus'))", Vec::new()).await.unwrap();
-}
-
 const ASKED: &str = "var host = document.documentElement.lastElementChild, root = host.shadowRoot;
     return root && root.querySelector('h2').textContent === ";
 
@@ -77,7 +73,7 @@ fn one_declares_is_warned_continues_and_expires() {
         browser.reads("téléprocédure de démonstration").await;
         fill(browser, &DECLARATION).await;
         browser.reads(RECEIVED).await;
-        browser.until("the script has read the state", "return localStorage.getItem('octroi-session')").await;
+        ready(browser).await;
         gateway.advance(16 * 60);
         look(browser).await;
         browser.until("the warning", &format!("{ASKED}'Votre session va se terminer'")).await;

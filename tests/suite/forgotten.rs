@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -31,28 +31,28 @@ impl Post {
     }
 
     fn letters(&self) -> Vec<String> {
-        read_all(self.folder.path())
+        files(self.folder.path()).into_iter().map(|file| fs::read_to_string(file).unwrap()).collect()
     }
 
     /// Asks for a letter, and takes the token out of it.
     fn token(&self) -> String {
-        let before = self.letters();
+        let before = files(self.folder.path());
         assert_eq!(ask(&mut self.world.gateway.client(), ONE_CAF).status, 202);
-        let mut new = Vec::new();
+        let mut letter = String::new();
         eventually("a letter is written", || {
-            new = self.letters().into_iter().filter(|letter| !before.contains(letter)).collect();
-            new.iter().any(|letter| letter.contains("</html>"))
+            let new = files(self.folder.path()).into_iter().find(|file| !before.contains(file));
+            letter = new.map(|file| fs::read_to_string(file).unwrap()).unwrap_or_default();
+            letter.contains("</html>")
         });
-        let letter = new[0].replace("=\r\n", "").replace("=3D", "=");
+        let letter = letter.replace("=\r\n", "").replace("=3D", "=");
         assert!(letter.contains(&format!("To: {ONE_CAF}")), "{letter}");
         let (_, rest) = letter.split_once("/portail/mot-de-passe/reinitialisation?jeton=").expect("a link");
         rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
     }
 }
 
-fn read_all(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 fn ask(client: &mut Client, identifiant: &str) -> Response {

@@ -125,7 +125,7 @@ fn a_caf_that_fails_is_named_and_the_others_do_not_notice() {
     let (_closed, dead) = crate::harness::closed_address();
     let world = World::with(Kind::Embedded, |settings| {
         settings.caf("131", "Caf des Bouches-du-Rhône", &[dead]);
-        settings.set("backend", "first_byte_timeout", r#""500ms""#);
+        settings.set("backend", "first_byte_timeout", r#""2s""#);
     });
     world.gateway.accounts(&[crate::harness::world::account("sud@esat.example", SIRET, &["131", "751"])]);
     world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
@@ -233,4 +233,28 @@ fn memory(pid: u32, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A proxy writes one of the two headers, and may pass the other on as a client wrote it.
+#[test]
+fn of_two_headers_that_tell_of_different_clients_none_reaches_a_backend() {
+    let world = World::with(Kind::Embedded, |settings| {
+        settings.set("server", "trusted_proxies", r#"["127.0.0.1"]"#);
+    });
+    let mut client = world.admitted();
+    for (forwarded, x_forwarded_for) in [
+        ("for=203.0.113.9;proto=https", "6.6.6.6, 127.0.0.1"),
+        ("for=6.6.6.6;by=127.0.0.1", "203.0.113.9"),
+        ("for=6.6.6.6, for=127.0.0.1", "203.0.113.9, 127.0.0.1"),
+    ] {
+        let request = client.get("/").program().header("Forwarded", forwarded);
+        assert_eq!(request.header("X-Forwarded-For", x_forwarded_for).send().status, 200);
+        let got = world.caf921.last();
+        assert!(!got.head.contains("6.6.6.6") && !got.head.contains("203.0.113.9"), "{}", got.head);
+        assert_eq!(got.one("x-forwarded-for"), "127.0.0.1", "{}", got.head);
+    }
+    // Lines of one header are one list.
+    let request = client.get("/").program().header("X-Forwarded-For", "198.51.100.4");
+    assert_eq!(request.header("X-Forwarded-For", "203.0.113.9").send().status, 200);
+    assert_eq!(world.caf921.last().all("x-forwarded-for"), ["198.51.100.4", "203.0.113.9"]);
 }

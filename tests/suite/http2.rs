@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::backend::{Then, respond};
-use crate::harness::within;
 use crate::harness::world::{PASSWORD, SIRET, account};
+use crate::harness::{eventually, within};
 use crate::parked::full_backend;
 use crate::tls::{Secured, Stream, ask, config, connect, secured, secured_with, sign_in_request};
 
@@ -288,6 +288,29 @@ fn a_body_has_the_length_that_was_said() {
     }
 }
 
+/// Some clients take the reset that says to send no more for the answer's end (curl 7.88).
+#[test]
+fn an_answer_that_wants_no_body_resets_nobody_who_sends_it_in_time() {
+    let secured = secured();
+    let cookie = cookie(&secured);
+    let body = vec![b'x'; 16_000];
+    let mut raw = Raw::open(&secured);
+    raw.ask(&request(&cookie, &[(":path", "/portail/nulle-part"), ("accept", "application/json")]), false);
+    assert_eq!(raw.outcome(), Outcome::Status(404));
+    for _ in 0..4 {
+        raw.send(DATA, 0, 1, &body);
+    }
+    raw.send(DATA, END_STREAM, 1, b"");
+    raw.send(PING, 0, 0, b"whether.");
+    loop {
+        let frame = raw.frame().expect("a pong");
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+        if frame.kind == PING && frame.flags == 1 {
+            break;
+        }
+    }
+}
+
 #[test]
 fn the_way_down_to_http_1_adds_nothing() {
     let secured = secured();
@@ -419,9 +442,7 @@ fn a_client_cannot_fill_the_log() {
         raw.send(PING, 1, 0, b"12345678");
     }
     raw.send(PING, 0, 0, b"la fin !");
-    within(Duration::from_secs(10), "all was read", || {
-        raw.frame().is_none_or(|frame| frame.kind == PING && frame.flags == 1)
-    });
+    eventually("all was read", || raw.frame().is_none_or(|frame| frame.kind == PING && frame.flags == 1));
     let log = secured.world.gateway.logs();
     assert!(log.len() < 100_000, "{} bytes", log.len());
 }
@@ -521,7 +542,7 @@ fn a_late_form_that_reaches_nobody_waits_again_though_its_stream_is_reset() {
     const PATH: &str = "/saisie";
     let (_full, address) = full_backend();
     let mut secured = secured_with(|settings| {
-        settings.set("backend", "connect_timeout", "\"2s\"").caf(
+        settings.set("backend", "connect_timeout", "\"5s\"").caf(
             "131",
             "Caf des Bouches-du-Rhône",
             &[address],
@@ -560,10 +581,10 @@ fn a_late_form_that_reaches_nobody_waits_again_though_its_stream_is_reset() {
     let kind = ("content-type", "application/x-www-form-urlencoded");
     raw.ask(&request(&cookies, &[(":path", PATH), kind, ("content-length", &length)]), false);
     raw.send(DATA, END_STREAM, 1, word.as_bytes());
-    within(Duration::from_secs(5), "it is on its way", || waiting().is_null());
+    eventually("it is on its way", || waiting().is_null());
     raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
     raw.send(PING, 0, 0, &[0; 8]);
     // What answers the ping has read of the reset.
     while raw.frame().expect("an answer").kind != PING {}
-    within(Duration::from_secs(8), "it waits again", || waiting()["chemin"] == PATH);
+    eventually("it waits again", || waiting()["chemin"] == PATH);
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use crate::harness::client::{Client, Response};
+use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, NOON};
-use crate::harness::within;
 use crate::harness::world::{
     Kind, ONE_CAF, OTHER_SIRET, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account, hash,
     sign_in,
@@ -469,7 +469,7 @@ fn a_file_with_its_accounts_made_elsewhere_meanwhile_is_refused_whole() {
     });
     assert!(both.contains(&200), "{both:?}");
     assert!(both.iter().all(|status| [200, 409].contains(status)), "{both:?}");
-    within(std::time::Duration::from_secs(1), "all are there, once", || total(&world.gateway) == PEOPLE + 60);
+    eventually("all are there, once", || total(&world.gateway) == PEOPLE + 60);
     assert_eq!(
         shown(&world.gateway, "u7@esat.example")["password_changed_at"],
         json!(NOON.parse::<jiff::Timestamp>().unwrap())
@@ -490,7 +490,7 @@ fn an_import_whose_operator_left_makes_no_account_with_a_password_nobody_saw() {
         let bytes = admin.post(path).body("application/jsonl", rows.join("\n").as_bytes()).bytes();
         let before = given_up();
         // One who leaves before the import has begun is not told of: then another comes and leaves.
-        within(std::time::Duration::from_secs(20), "it was given up", || {
+        eventually("it was given up", || {
             let mut stream = crate::harness::client::connect(world.gateway.admin);
             std::io::Write::write_all(&mut stream, &bytes).unwrap();
             drop(stream);

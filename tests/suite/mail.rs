@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::harness::client::{Client, Response};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::mail::{MailServer, Mood, Security};
 use crate::harness::world::{Kind, ONE_CAF, SIRET, TWO_CAFS, World, account, sign_in};
-use crate::harness::{eventually, free_port};
+use crate::harness::{closed_address, eventually};
 use crate::on_each_store;
 
 const NEW: &str = "Nouveau-2027";
@@ -66,7 +67,7 @@ fn let_go(world: &World) {
 
 on_each_store! {
     fn a_letter_asked_for_while_the_server_is_down_leaves_when_it_is_back(kind: Kind) {
-        let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        let (_place, address) = closed_address();
         let mut world = world(kind, address);
         let known = ask(&world.gateway, ONE_CAF);
         assert_eq!(known.status, 202);
@@ -80,7 +81,7 @@ on_each_store! {
         if kind == Kind::Redis {
             let_go(&world);
         }
-        let server = MailServer::start_at(address, Security::None);
+        let server = MailServer::start_at(address, Security::None, Mood::Takes);
         world.restart();
         let letters = server.wait_for(1);
         assert_eq!(letters[0].to, ONE_CAF);
@@ -127,14 +128,17 @@ on_each_store! {
 
 #[test]
 fn a_letter_is_given_up_loudly_when_its_link_would_open_nothing() {
-    let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let (_place, address) = closed_address();
     let mut world = world(Kind::Redis, address);
     assert_eq!(ask(&world.gateway, ONE_CAF).status, 202);
     eventually("a try failed", || !errors(&world.gateway, "letters do not leave").is_empty());
     world.gateway.advance(899);
-    let server = MailServer::start_at(address, Security::None);
-    server.mood(Mood::Refuses("451 later"));
-    eventually("it is still tried", || server.heard("RCPT") >= 1);
+    let server = MailServer::start_at(address, Security::None, Mood::Refuses("451 later"));
+    // However long it is put off by a try between the two.
+    eventually("it is still tried", || {
+        let_go(&world);
+        server.heard("RCPT") >= 1
+    });
     world.gateway.advance(1);
     // However long the waits have become.
     eventually("it is given up", || {
@@ -189,7 +193,8 @@ fn a_server_that_hangs_is_felt_by_nobody_who_asks() {
         assert_eq!(ask(&world.gateway, identifiant).status, 202);
         times.push(began.elapsed());
     }
-    assert!(times.iter().all(|time| *time < Duration::from_secs(1)), "{times:?}");
+    // The server is given 10 s and more.
+    assert!(times.iter().all(|time| *time < Duration::from_secs(5)), "{times:?}");
     eventually("two letters are under way", || server.heard("DATA") >= 2);
     let held = waiting(&world);
     assert!(held.contains(ONE_CAF) && !held.contains("jeton"), "errands wait, no links: {held}");
@@ -304,4 +309,35 @@ fn a_ca_file_that_is_none_is_told_at_start() {
         .unwrap();
     let said = String::from_utf8(checked.stdout).unwrap() + &String::from_utf8(checked.stderr).unwrap();
     assert!(!checked.status.success() && said.contains(":4:6: mail.ca:"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_though_letters_are_to_be_sent() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (server, admin) in
+        [(address.to_string(), "127.0.0.1:0".to_owned()), ("127.0.0.1:0".to_owned(), address.to_string())]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("octroi.toml");
+        std::fs::write(
+            &config,
+            format!(
+                "[server]\nlisten=[\"{server}\"]\n[admin]\nlisten=\"{admin}\"\n[store]\nurl=\"memory:\"\n\
+             [mail]\nurl=\"smtp://127.0.0.1:9\"\nfrom=\"o@extranet.example\"\n\
+             [[caf]]\ncode=\"921\"\nname=\"x\"\ncontact=\"y\"\nbackends=[\"http://127.0.0.1:9\"]\n"
+            ),
+        )
+        .unwrap();
+        let ended = Command::new(env!("CARGO_BIN_EXE_octroi"))
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+        assert_eq!(said.matches("Address already in use").count(), 1, "{said}");
+    }
 }

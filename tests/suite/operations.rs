@@ -174,7 +174,10 @@ fn a_request_is_one_line_and_no_secret_is_in_it() {
         let logs = world.gateway.logs();
         logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Vec<_>>()
     };
-    eventually("the lines are written", || lines().iter().any(|line| line["status"] == 401));
+    let is_there = |wanted: fn(&Value) -> bool| lines().iter().any(wanted);
+    eventually("the lines are written", || {
+        is_there(|line| line["status"] == 401) && is_there(|line| line["path"] == "/declaration/7")
+    });
     let forwarded: Vec<Value> = lines().into_iter().filter(|line| line["path"] == "/declaration/7").collect();
     assert_eq!(forwarded.len(), 1, "{forwarded:?}");
     let line = &forwarded[0];

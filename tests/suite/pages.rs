@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use crate::harness::backend::answer_with;
 use crate::harness::browser::Browser;
-use crate::harness::eventually;
 use crate::harness::gateway::Settings;
 use crate::harness::world::{
     Kind, ONE_CAF, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account,
 };
+use crate::harness::{closed_address, eventually};
 
 const AXE: &str = include_str!("../vendor/axe.min.js");
 const OUTLINE: &str = r"
@@ -381,11 +381,12 @@ fn the_pages_of_a_form_that_waits() {
 
 #[test]
 fn the_pages_when_something_is_closed_or_down() {
+    let (_closed, nobody) = closed_address();
     walk(
         |settings| {
-            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             settings.caf("131", "Caf des Bouches-du-Rhône", &[nobody]);
-            settings.set("limits", "login_per_client", r#"{ rate = "1/m", burst = 4 }"#);
+            // In an hour, however long the walk takes, no more than these.
+            settings.set("limits", "login_per_client", r#"{ rate = "1/h", burst = 4 }"#);
         },
         async |walk| {
             walk.world.gateway.accounts(&[account("panne@esat.example", SIRET, &["131"])]);

@@ -18,12 +18,26 @@ fn in_a_browser(javascript: bool, test: impl AsyncFnOnce(&World, &Browser)) {
     in_a_browser_with(javascript, |_| (), test);
 }
 
+/// The same, where sessions are counted: on Redis, which shows them.
+fn in_a_browser_that_is_counted(javascript: bool, test: impl AsyncFnOnce(&World, &Browser)) {
+    in_a_browser_on(Kind::Redis, javascript, |_| (), test);
+}
+
 fn in_a_browser_with(
     javascript: bool,
     change: impl FnOnce(&mut Settings),
     test: impl AsyncFnOnce(&World, &Browser),
 ) {
-    let world = World::with(Kind::Redis, change);
+    in_a_browser_on(Kind::Embedded, javascript, change, test);
+}
+
+fn in_a_browser_on(
+    kind: Kind,
+    javascript: bool,
+    change: impl FnOnce(&mut Settings),
+    test: impl AsyncFnOnce(&World, &Browser),
+) {
+    let world = World::with(kind, change);
     for (backend, name) in [(&world.caf921, "921"), (&world.caf751, "751")] {
         let page =
             format!("<!doctype html><title>Salaires</title><h1>Caf {name}</h1><p>Jeanne : 1 234 euros</p>");
@@ -174,7 +188,7 @@ async fn nothing_comes_back(world: &World, browser: &Browser) {
 
 #[test]
 fn two_tabs_are_one_session() {
-    in_a_browser(true, async |world, browser| {
+    in_a_browser_that_is_counted(true, async |world, browser| {
         sign_in(world, browser, TWO_CAFS).await;
         browser.reads("À quelle Caf").await;
         let first = browser.window.window().await.unwrap();
@@ -260,7 +274,7 @@ fn one_of_many_cafs_is_found_by_the_keyboard() {
 
 #[test]
 fn a_double_click_has_one_effect() {
-    in_a_browser(true, async |world, browser| {
+    in_a_browser_that_is_counted(true, async |world, browser| {
         open(world, browser, "/portail/connexion").await;
         browser.type_in("identifiant", PROVISIONAL).await;
         browser.type_in("mot_de_passe", PASSWORD).await;
@@ -303,7 +317,7 @@ fn a_double_click_without_javascript_leads_on() {
 
 #[test]
 fn sessions_elsewhere_are_found_and_ended_without_javascript() {
-    in_a_browser(false, async |world, browser| {
+    in_a_browser_that_is_counted(false, async |world, browser| {
         let mut first = elsewhere(world);
         let mut others = [elsewhere(world), elsewhere(world)];
         sign_in(world, browser, TWO_CAFS).await;

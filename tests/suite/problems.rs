@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::json;
 
-use crate::harness::client::connect;
+use crate::harness::client::{connect, read_response};
 use crate::harness::eventually;
 use crate::harness::world::{Kind, World};
 
@@ -219,4 +219,29 @@ fn the_portal_can_be_moved() {
     let body = json!({"identifiant": "une.caf@esat.example", "mot_de_passe": "Tilleul-2026"});
     assert_eq!(client.post("/acces/connexion").json(&body).send().etat(), "admis");
     assert_eq!(client.get("/portail/connexion").program().send().text(), "Caf 921", "now the backend's");
+}
+
+#[test]
+fn a_connection_that_ends_with_its_answer_says_so_and_the_answer_arrives() {
+    let world = World::new(Kind::Embedded);
+    let large = vec![b'x'; 30 << 20];
+    for (mut client, status) in [(world.gateway.client(), 401), (world.admitted(), 413)] {
+        let mut stream = connect(world.gateway.public);
+        let request =
+            client.post("/d").program().header("Connection", "keep-alive").body("text/plain", &large);
+        // It may be told to stop before all is sent.
+        let _ = stream.write_all(&request.bytes()[..20 << 20]);
+        let answer = read_response(&mut stream, false).expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
+    }
+    // What is short has come with its head, and costs nobody the connection.
+    let mut client = world.gateway.client();
+    let short =
+        client.post("/d").program().header("Connection", "keep-alive").body("text/plain", b"x").bytes();
+    let mut stream = connect(world.gateway.public);
+    for _ in 0..2 {
+        stream.write_all(&short).unwrap();
+        let answer = read_response(&mut stream, false).expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (401, None));
+    }
 }

@@ -482,7 +482,7 @@ fn a_side_that_leaves_takes_the_other_along() {
 #[test]
 fn the_drain_waits_for_tunnels_and_closes_them_at_its_end() {
     let mut world = World::with(Kind::Embedded, |settings| {
-        settings.set("server", "drain_timeout", r#""1500ms""#);
+        settings.set("server", "drain_timeout", r#""3s""#);
     });
     world.caf921.script(echo());
     let client = world.admitted();

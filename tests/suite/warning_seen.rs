@@ -53,9 +53,14 @@ pub async fn sign_in(world: &World, browser: &Browser, identifiant: &str) {
     browser.press("Se connecter").await;
 }
 
-/// The script has read the state: it told the other tabs that somebody is here.
+/// How often this page's script was told the state.
+const READS: &str = "performance.getEntriesByType('resource').filter(function (it) {
+    return /\\/portail\\/session(\\/continuer)?$/.test(it.name); }).length";
+
+/// The script of this page has read the state, and told the other tabs that somebody is here.
 pub async fn ready(browser: &Browser) {
-    browser.until("the script has read the state", "return localStorage.getItem('octroi-session')").await;
+    let script = format!("return {READS} && localStorage.getItem('octroi-session')");
+    browser.until("the script has read the state", &script).await;
 }
 
 pub async fn dialog(browser: &Browser, name: &str) -> Value {
@@ -72,8 +77,18 @@ pub async fn no_dialog(browser: &Browser) {
 }
 
 /// As when one comes back to a window.
-pub async fn look(browser: &Browser) {
+async fn glance(browser: &Browser) {
     browser.window.execute("window.dispatchEvent(new Event('focus'))", Vec::new()).await.unwrap();
+}
+
+/// The same, until the state was asked for since then, and told. A question under way, which may be older, holds back
+/// another: what counts is the one after it.
+pub async fn look(browser: &Browser) {
+    for _ in 0..2 {
+        let before = browser.window.execute(&format!("return {READS}"), Vec::new()).await.unwrap();
+        glance(browser).await;
+        browser.until("the state is told", &format!("return {READS} > {before}")).await;
+    }
 }
 
 pub const SOON: &str = "Votre session va se terminer";
@@ -184,6 +199,7 @@ fn two_tabs_share_one_countdown() {
         let second = browser.window.new_window(true).await.unwrap().handle;
         browser.window.switch_to_window(second.clone()).await.unwrap();
         browser.open(&format!("http://{}/saisie", world.gateway.public)).await;
+        ready(browser).await;
         world.gateway.advance(1_600);
         look(browser).await;
         dialog(browser, SOON).await;
@@ -302,7 +318,7 @@ fn an_odd_page_a_lost_network_and_the_portals_own_pages() {
         dialog(browser, SOON).await;
         browser.picture("portail").await;
         world.gateway.kill();
-        look(browser).await;
+        glance(browser).await;
         browser
             .until(
                 "it says so",

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use lol_html::AsciiCompatibleEncoding;
+use tokio::time::Instant;
 
 use super::coding::{Coder, Coding};
 use super::scribe::Scribe;
@@ -32,6 +33,16 @@ pub struct Page<B: 'static> {
     is_unflushed: bool,
     /// None while the page goes on.
     end: Option<End>,
+}
+
+impl<B> AnswerBody<B> {
+    /// When it must have ended, even where its client takes nothing of it.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::AsIs(body) => body.deadline(),
+            Self::Page(page) => page.inner.deadline(),
+        }
+    }
 }
 
 enum End {

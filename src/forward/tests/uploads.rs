@@ -55,7 +55,7 @@ fn a_long_upload_is_not_cut_while_it_flows() {
         let feed = async move {
             for _ in 0..10 {
                 sender.send(data("slowly")).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(150)).await;
             }
         };
         let answer = async {

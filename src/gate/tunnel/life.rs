@@ -28,6 +28,7 @@ pub(in crate::gate) enum Over {
 }
 
 /// What an admitted request was admitted for.
+#[derive(Clone)]
 pub(in crate::gate) struct Cause {
     pub(in crate::gate) session: Arc<Session>,
     pub(in crate::gate) path: NormalPath,

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use h2::ext::Protocol;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
-pub(super) use life::{Cause, Life};
+pub(super) use life::{Cause, Life, Over};
 pub(super) use seats::Seats;
 pub use seats::Tunnels;
 pub use stream::LiveStream;
@@ -28,8 +28,8 @@ use crate::domain::CafCode;
 use crate::forward::Handshake;
 use pump::{ClientEnd, Tunnel};
 
-/// When to try again where a session has as many tunnels as it may.
-const SOON: Duration = Duration::from_secs(5);
+/// When to try again where a session has as many tunnels as it may, or the store is out of reach.
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// Whether a request asks for another protocol than HTTP: hyper leaves something with those that do over HTTP/1.1.
 pub(super) fn asks_to_switch<B>(request: &Request<B>) -> bool {
@@ -53,6 +53,15 @@ pub(super) fn is_handshake(request: &Request<Sent>) -> bool {
                 && names(&UPGRADE, "websocket")
                 && names(&CONNECTION, "upgrade")))
 }
+
+/// Whether a head is of a call of gRPC, whose messages may go on for as long as both sides want.
+pub(super) fn is_call(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..GRPC.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+    })
+}
+
+const GRPC: &[u8] = b"application/grpc";
 
 fn names(headers: &HeaderMap, name: &http::HeaderName, word: &str) -> bool {
     let mut members =

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
+use super::is_call;
 use super::life::Life;
 use crate::forward::{AnswerBody, BoxError};
 use crate::gate::{Link, Sent};
@@ -36,10 +37,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 impl LiveStream {
     /// The stream that the head `headers` begins.
     pub(in crate::gate) fn new(headers: &HeaderMap, stream: AnswerBody<Sent>, life: Life) -> Self {
-        let is_grpc =
-            |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"application/grpc");
         let status = (HeaderName::from_static("grpc-status"), GRPC_UNAUTHENTICATED);
-        let farewell = headers.get(CONTENT_TYPE).is_some_and(is_grpc).then(|| HeaderMap::from_iter([status]));
+        let farewell = is_call(headers).then(|| HeaderMap::from_iter([status]));
         let watched = life.clone();
         let over = Box::pin(async move {
             watched.over().await;

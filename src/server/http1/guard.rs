@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep_until};
 
 use super::course::{At, Judged};
 use super::head::Reader;
@@ -31,6 +31,8 @@ pub(in crate::server) struct Guard<S> {
     /// The connection's task, as the link knows it.
     task: Option<Waker>,
     farewell: Option<Pin<Box<Sleep>>>,
+    /// Until the client must have taken an answer; only ever made for one that keeps one waiting.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 /// A refused client has that long to take its answer before what it still sends is answered by a reset,
@@ -42,7 +44,8 @@ const EARLY: usize = 64 * 1024;
 impl<S> Guard<S> {
     pub(in crate::server) fn new(stream: S, link: Arc<Link>) -> Self {
         let at = At::Head(Reader::default());
-        Self { stream, link, at, held: Vec::new(), cleared: 0, first: Vec::new(), task: None, farewell: None }
+        let (held, first) = (Vec::new(), Vec::new());
+        Self { stream, link, at, held, cleared: 0, first, task: None, farewell: None, late: None }
     }
 
     /// Judges what was held back together with `new`, or `new` where it lies; returns how many bytes
@@ -182,12 +185,18 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
         }
     }
 
-    /// What came of an attempt to write.
-    fn written<T>(&mut self, written: Poll<T>, cx: &Context<'_>) -> Poll<T> {
-        if written.is_pending() {
-            self.listens(cx);
+    /// What came of an attempt to write; one that waits ends with the answer's time, however steadily it goes on.
+    fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            return written;
         }
-        written
+        self.listens(cx);
+        let Some(deadline) = self.link.deadline() else { return Poll::Pending };
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if late.deadline() != deadline {
+            late.as_mut().reset(deadline);
+        }
+        late.as_mut().poll(cx).map(|()| Err(ErrorKind::TimedOut.into()))
     }
 
     /// Writes interim answers, which came where an answer may begin.
@@ -236,7 +245,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         // hyper flushes once it has written all: whatever comes next begins an answer, or goes on with a body.
         self.listens(cx);
         ready!(self.poll_first(cx))?;
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.written(flushed, cx))?;
         self.link.flushed(true);
         Poll::Ready(Ok(()))
     }
@@ -245,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if self.farewell.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if matches!(self.at, At::Refused | At::Broken) {
+        if matches!(self.at, At::Refused | At::Broken) || self.link.closes() {
             ready!(self.poll_farewell(cx));
         }
         Poll::Ready(Ok(()))

@@ -58,7 +58,7 @@ async fn a_server_that_dies_is_out_of_reach_at_once_and_back_by_itself() {
     until("the loss is noticed", || async { !store.is_reachable() }).await;
     server.restart().await;
     let back = until("it is back", || async { AccountStore::find(&*store, &owner()).await.is_ok() }).await;
-    assert!(back < 2 * SECOND, "{back:?}");
+    assert!(back < 5 * SECOND, "{back:?}");
     assert!(store.is_reachable());
     assert!(store.touch(&new_id(), at(0)).await.is_ok_and(|touched| !touched), "scripts are there again");
 }
@@ -95,9 +95,11 @@ async fn the_clock_follows_the_servers() {
     let (clock, cache) = (Clock::system(), Arc::new(SessionCache::new(1)));
     clock.follow(1_000_000);
     let _store = Redis::connect(&server.url(), clock.clone(), cache).await.expect("a store");
-    let (seconds, _): (i64, i64) =
-        ::redis::cmd("TIME").query_async(&mut server.client().await).await.expect("a time");
-    assert!((clock.now().as_second() - seconds).abs() <= 1);
+    let mut other = server.client().await;
+    let before = clock.now().as_second();
+    let (seconds, _): (i64, i64) = ::redis::cmd("TIME").query_async(&mut other).await.expect("a time");
+    let after = clock.now().as_second();
+    assert!((before - 1..=after + 1).contains(&seconds), "{seconds} between {before} and {after}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

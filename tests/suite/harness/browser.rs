@@ -11,40 +11,45 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::{PATIENCE, closed_address, eventually};
+
+/// How often a page is looked at for what is waited for, and the time between two looks: some 30 s in all.
+const LOOKS: u32 = 1_500;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A browser with a profile of its own.
 pub struct Browser {
     pub window: Client,
     driver: Child,
+    _place: socket2::Socket,
     _profile: TempDir,
 }
 
 impl Browser {
     pub async fn start(javascript: bool) -> Self {
-        let port = free_port();
+        let (place, address) = closed_address();
         let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
+            .arg(format!("--port={}", address.port()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is installed (tests/run sees to it)");
-        eventually("chromedriver answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        eventually("chromedriver answers", || std::net::TcpStream::connect(address).is_ok());
         let profile = tempfile::tempdir().unwrap();
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options(&profile, javascript));
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{address}");
         let window = ClientBuilder::rustls().unwrap().capabilities(capabilities).connect(&url).await.unwrap();
-        Self { window, driver, _profile: profile }
+        Self { window, driver, _place: place, _profile: profile }
     }
 
     pub async fn open(&self, url: &str) {
         self.window.goto(url).await.unwrap();
     }
 
-    /// The element of a CSS selector; it must be there within 10 s.
+    /// Waits for the element of a CSS selector.
     pub async fn find(&self, css: &str) -> Element {
-        let wait = self.window.wait().at_most(Duration::from_secs(10));
+        let wait = self.window.wait().at_most(PATIENCE);
         match wait.for_element(Locator::Css(css)).await {
             Ok(element) => element,
             Err(error) => panic!("{css}: {error}: {}", self.text().await),
@@ -70,18 +75,29 @@ impl Browser {
             self.window.find(Locator::XPath(&xpath)).await.unwrap_or_else(|_| panic!("no button {label}"));
         button.click().await.unwrap();
         // The page is another one once its button is gone.
-        for _ in 0..500 {
+        for _ in 0..LOOKS {
             if button.tag_name().await.is_err() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("nothing came of {label}: {}", self.text().await);
     }
 
     /// What a person reads.
     pub async fn text(&self) -> String {
-        self.window.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
+        for _ in 0..LOOKS {
+            if let Some(text) = self.glimpse().await {
+                return text;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("there is no page");
+    }
+
+    /// The same; `None` where the page changes under our eyes.
+    async fn glimpse(&self) -> Option<String> {
+        self.window.find(Locator::Css("body")).await.ok()?.text().await.ok()
     }
 
     /// Waits until the page says so.
@@ -91,31 +107,26 @@ impl Browser {
 
     /// Waits until the page says one of these.
     pub async fn reads_any(&self, words: &[&str]) {
-        for _ in 0..500 {
-            // The page may be changing under our eyes.
-            let body = self.window.find(Locator::Css("body")).await;
-            let text = match body {
-                Ok(body) => body.text().await.unwrap_or_default(),
-                Err(_) => String::new(),
-            };
+        for _ in 0..LOOKS {
+            let text = self.glimpse().await.unwrap_or_default();
             if words.iter().any(|words| text.contains(words)) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("the page does not say {words:?} but: {}", self.text().await);
     }
 
     /// Waits until a script says something else than `null`, `false` or nothing.
     pub async fn until(&self, fact: &str, script: &str) -> Value {
-        for _ in 0..500 {
+        for _ in 0..LOOKS {
             let value = self.window.execute(script, Vec::new()).await.unwrap_or_default();
             if !value.is_null() && value != false && value != "" {
                 return value;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        panic!("not within 10 s: {fact}; the page: {}", self.text().await);
+        panic!("it never came: {fact}; the page: {}", self.text().await);
     }
 
     /// Presses a key, wherever the focus is.

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client that hides nothing: bytes out, bytes in, a cookie jar between.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -77,7 +77,8 @@ impl Client {
 
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // Longer than an import of thousands takes on a busy machine.
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -275,7 +276,13 @@ fn read_chunks(stream: &mut impl Read, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 
 fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Option<()> {
     let mut buffer = vec![0; 65_536];
-    let read = stream.read(&mut buffer).ok()?;
+    // A process that is stopped for a while is interrupted in what it waits for.
+    let read = loop {
+        match stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => break read.ok()?,
+        }
+    };
     bytes.extend_from_slice(&buffer[..read]);
     (read > 0).then_some(())
 }

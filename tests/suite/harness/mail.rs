@@ -61,18 +61,18 @@ struct Shared {
 
 impl MailServer {
     pub fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), Security::None)
+        Self::start_with(Security::None)
     }
 
     pub fn start_with(security: Security) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), security)
+        Self::start_at("127.0.0.1:0".parse().unwrap(), security, Mood::Takes)
     }
 
-    pub fn start_at(address: SocketAddr, security: Security) -> Self {
+    pub fn start_at(address: SocketAddr, security: Security, mood: Mood) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            mood: Mutex::new(Mood::Takes),
+            mood: Mutex::new(mood),
             security,
             letters: Mutex::default(),
             said: Mutex::default(),

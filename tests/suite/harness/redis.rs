@@ -1,31 +1,33 @@
 //! A real redis-server of its own.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::{closed_address, eventually};
 
 pub struct Redis {
     folder: TempDir,
-    port: u16,
+    address: SocketAddr,
     process: Child,
+    /// Keeps the address while no server is there.
+    _place: socket2::Socket,
 }
 
 impl Redis {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let process = spawn(&folder, port);
-        let redis = Self { folder, port, process };
+        let (place, address) = closed_address();
+        let process = spawn(&folder, address);
+        let redis = Self { folder, address, process, _place: place };
         redis.answers();
         redis
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://{}/", self.address)
     }
 
     pub fn kill(&mut self) {
@@ -35,13 +37,13 @@ impl Redis {
 
     /// With the data that it had written.
     pub fn restart(&mut self) {
-        self.process = spawn(&self.folder, self.port);
+        self.process = spawn(&self.folder, self.address);
         self.answers();
     }
 
     /// The answer to an inline command, as it comes over the wire.
     pub fn ask(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(self.address).unwrap();
         stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -54,7 +56,7 @@ impl Redis {
     }
 
     fn answers(&self) {
-        eventually("redis-server answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        eventually("redis-server answers", || TcpStream::connect(self.address).is_ok());
     }
 }
 
@@ -65,8 +67,8 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(folder: &TempDir, port: u16) -> Child {
-    let port = port.to_string();
+fn spawn(folder: &TempDir, address: SocketAddr) -> Child {
+    let port = address.port().to_string();
     let options = [
         "--port",
         &port,

@@ -1,10 +1,11 @@
 //! A real `redis-server`, in a folder of its own on a free port.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -12,20 +13,17 @@ pub(super) struct Server {
     process: Child,
     port: u16,
     dir: TempDir,
+    /// Keeps the port while no server is there.
+    _place: Socket,
 }
 
 impl Server {
     /// Starts one, and waits until it answers.
     pub(super) async fn start() -> Self {
-        // A port that is free now may be taken a moment later: then the process ends, and another is tried.
-        for _ in 0..20 {
-            let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
-            let mut server = Self { process: spawn(port, &dir), port, dir };
-            if server.answers().await {
-                return server;
-            }
-        }
-        panic!("redis-server does not start");
+        let ((place, port), dir) = (own_port(), tempfile::tempdir().expect("a folder"));
+        let mut server = Self { process: spawn(port, &dir), port, dir, _place: place };
+        assert!(server.answers().await, "redis-server does not start");
+        server
     }
 
     pub(super) fn url(&self) -> SecretString {
@@ -89,9 +87,13 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+/// A port that nobody else gets for as long as the socket is kept; a server that says `SO_REUSEADDR` may listen there.
+fn own_port() -> (Socket, u16) {
+    let place = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    place.set_reuse_address(true).expect("a place to share");
+    place.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let address = place.local_addr().expect("an address").as_socket().expect("an address");
+    (place, address.port())
 }
 
 fn spawn(port: u16, dir: &TempDir) -> Child {
