@@ -91,19 +91,28 @@ where
         }
     }
 
-    /// A place at an instance: at the one whose turn it is, at another that has room at once, or there in turn.
+    /// A place at an instance: at the one whose turn it is, at another that has room at once, or there in turn. Whom an
+    /// operator takes out of service while one waits in its line gives the place to nobody: another is looked for.
     async fn seat(&self, marked: Option<Mark>, tried: &[usize]) -> Result<(usize, Seat<B>), Reason> {
-        let place = self.team.choose(marked, tried)?;
         let instance = |place: usize| self.instances.get(place).ok_or(Reason::NoBackend);
-        if let Some(seat) = instance(place)?.seat_now() {
-            return Ok((place, seat));
-        }
-        for other in self.team.others(place, tried) {
-            if let Some(seat) = instance(other)?.seat_now() {
-                return Ok((other, seat));
+        let mut left = self.team.rule.wait_timeout;
+        loop {
+            let place = self.team.choose(marked, tried)?;
+            if let Some(seat) = instance(place)?.seat_now() {
+                return Ok((place, seat));
             }
+            for other in self.team.others(place, tried) {
+                if let Some(seat) = instance(other)?.seat_now() {
+                    return Ok((other, seat));
+                }
+            }
+            let began = Instant::now();
+            let seat = instance(place)?.seat(left).await?;
+            if self.team.still_takes(&instance(place)?.member, marked) {
+                return Ok((place, seat));
+            }
+            left = left.saturating_sub(began.elapsed());
         }
-        Ok((place, instance(place)?.seat().await?))
     }
 
     /// Asks one instance, on a connection that was used before if there is one, then on a new one: also where the instance

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer;
 use super::error::{Break, Error, Reason, told};
@@ -15,6 +15,11 @@ use super::pool::{Answer, Lease};
 use super::upload::{BoxError, Progress, Silence};
 use crate::domain::CafCode;
 use crate::telemetry::metrics;
+
+/// A client that asks for no more for so long has kept the instance waiting.
+const STALL: Duration = Duration::from_secs(1);
+/// An answer of so many bytes fits between an instance and its gateway: no client can keep the instance waiting.
+const SMALL: u64 = 16 * 1024;
 
 /// How long an upload may still take once the answer to it has ended.
 const LINGER: Duration = Duration::from_secs(5);
@@ -31,6 +36,10 @@ pub struct BackendBody<B: 'static> {
     /// Only ever made for a body that keeps one waiting.
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
+    /// Since when the client could have asked for more, while it did not.
+    given: Option<Instant>,
+    /// Whether the client has kept the instance waiting at some time.
+    has_stalled: bool,
 }
 
 /// What an answer under way keeps.
@@ -51,10 +60,19 @@ impl<B> BackendBody<B> {
         idle_timeout: Duration,
         deadline: Option<Instant>,
     ) -> Self {
-        let (timer, is_waiting) = (None, false);
-        let mut this = Self { body, hold: Some(hold), caf, idle_timeout, deadline, timer, is_waiting };
+        let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
+        let given = (!is_small).then(Instant::now);
+        let (timer, is_waiting, has_stalled) = (None, false, false);
+        let hold = Some(hold);
+        let mut this =
+            Self { body, hold, caf, idle_timeout, deadline, timer, is_waiting, given, has_stalled };
         this.settle();
         this
+    }
+
+    /// Notes that the client asks for more.
+    fn asked(&mut self, now: Instant) {
+        self.has_stalled |= self.given.take().is_some_and(|given| given + STALL <= now);
     }
 
     /// When it must have ended, even where its client takes nothing of it; none for a stream of events, or where all
@@ -80,9 +98,19 @@ impl<B> BackendBody<B> {
                     answer::strip_trailers(trailers);
                 }
                 self.settle();
+                if self.hold.is_some() {
+                    let now = Instant::now();
+                    self.asked(now);
+                    self.given = Some(now);
+                }
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
+                self.asked(Instant::now());
+                if self.has_stalled {
+                    tracing::debug!(caf = %self.caf, %error, "a backend did not wait for a client that stopped reading");
+                    self.hold = None;
+                }
                 self.fail("broken-answer", &format_args!("its answer broke off: {}", told(&error)));
                 Some(Err(error.into()))
             }
@@ -113,13 +141,15 @@ impl<B> BackendBody<B> {
     /// Ready once the backend or the client has been silent for too long, or the whole has taken too long; which it
     /// is.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
-        let limit = self.idle_timeout;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        let by = |end: Instant| self.deadline.map_or(end, |deadline| end.min(deadline));
-        if !self.is_waiting {
-            self.is_waiting = true;
-            timer.as_mut().reset(by(Instant::now() + limit));
+        let (limit, deadline) = (self.idle_timeout, self.deadline);
+        let by = |end: Instant| deadline.map_or(end, |deadline| end.min(deadline));
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            let now = Instant::now();
+            self.asked(now);
+            let end = by(now + limit);
+            self.timer.get_or_insert_with(|| Box::pin(sleep_until(end))).as_mut().reset(end);
         }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
         loop {
             ready!(timer.as_mut().poll(cx));
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -174,7 +204,9 @@ impl<B> Body for BackendBody<B> {
         let upload = self.hold.as_ref().and_then(|hold| hold.upload.as_ref());
         match reason {
             Reason::ClientBody => self.hold = None,
-            Reason::RequestTimeout if upload.is_some_and(|upload| upload.is_clients_turn()) => {
+            Reason::RequestTimeout
+                if self.has_stalled || upload.is_some_and(|upload| upload.is_clients_turn()) =>
+            {
                 self.hold = None;
             }
             _ => self.fail(reason.name(), &reason),

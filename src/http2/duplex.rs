@@ -1,5 +1,6 @@
 //! A stream that carries another protocol (RFC 8441).
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 /// Most that is written at once.
 const PIECE: usize = 16 * 1024;
@@ -19,12 +21,21 @@ pub struct Duplex {
     /// What came and was not read yet.
     unread: Bytes,
     is_shut: bool,
+    /// Dropped with it.
+    life: Option<oneshot::Sender<Infallible>>,
 }
 
 impl Duplex {
     /// The two halves of a stream.
     pub fn new(incoming: RecvStream, outgoing: SendStream<Bytes>) -> Self {
-        Self { incoming, outgoing, unread: Bytes::new(), is_shut: false }
+        Self { incoming, outgoing, unread: Bytes::new(), is_shut: false, life: None }
+    }
+
+    /// Waits until it is dropped, wherever it was given.
+    pub fn over(&mut self) -> impl Future<Output = ()> + use<> {
+        let (life, over) = oneshot::channel::<Infallible>();
+        self.life = Some(life);
+        async move { drop(over.await) }
     }
 }
 

@@ -8,8 +8,8 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue};
 
 pub use alive::{Heard, Lifeline};
 pub use duplex::Duplex;
@@ -25,5 +25,24 @@ pub fn strip_connection_headers(headers: &mut HeaderMap) {
     }
     if headers.get(TE).is_some_and(|coding| coding != "trailers") {
         headers.remove(TE);
+    }
+}
+
+/// Takes the blanks (SP and HTAB) around values away: over HTTP/1.1 they are no part of a value, over HTTP/2 a message that
+/// has them is malformed (RFC 9113 section 8.2.1), and whoever gets it may close the connection.
+pub fn trim_values(headers: &mut HeaderMap) {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for value in headers.values_mut() {
+        let mut bytes = value.as_bytes();
+        if !is_blank(bytes.first()) && !is_blank(bytes.last()) {
+            continue;
+        }
+        while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+            bytes = rest;
+        }
+        // What is left of a value is one.
+        if let Ok(trimmed) = HeaderValue::from_bytes(bytes) {
+            *value = trimmed;
+        }
     }
 }

@@ -47,7 +47,11 @@ impl Body for Received {
             }
         }
         let trailers = ready!(self.stream.poll_trailers(cx));
-        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+        Poll::Ready(trailers.transpose().map(|trailers| {
+            let mut trailers = trailers?;
+            super::trim_values(&mut trailers);
+            Ok(Frame::trailers(trailers))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -131,6 +131,16 @@ async fn a_duplex_carries_more_than_a_window_both_ways() {
 }
 
 #[tokio::test]
+async fn a_duplex_is_over_once_it_is_dropped() {
+    let Ends { request, mut respond, answer: _answer, upload: _upload, client: _client } = ends().await;
+    let mut duplex = Duplex::new(request, respond.send_response(Response::new(()), false).expect("sent"));
+    let mut over = std::pin::pin!(duplex.over());
+    assert!(poll_fn(|cx| std::task::Poll::Ready(over.as_mut().poll(cx).is_pending())).await);
+    drop(duplex);
+    over.await;
+}
+
+#[tokio::test]
 async fn a_silent_peer_is_asked_and_cut_off_and_one_that_answers_is_not() {
     const SHORT: Duration = Duration::from_secs(1);
     for answers in [true, false] {

@@ -33,8 +33,8 @@ pub(super) struct Speaker {
 const ANNOUNCING: Duration = Duration::from_secs(3);
 /// A client has that long for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A client has that long for the head of its next request; an idle connection is closed after it. Of an
-/// HTTP/2 client only the first request is awaited so: later its pings say that it is there.
+/// A client has that long for the head of its next request; an idle connection is closed after it, over HTTP/2 one on
+/// which no stream is open.
 pub(super) const HEAD: Duration = Duration::from_secs(75);
 /// A client that takes nothing of its answer for so long is given up.
 pub(super) const TAKING: Duration = Duration::from_mins(1);

@@ -1,15 +1,15 @@
 //! HTTP/2 with clients (RFC 9113): each request has a stream, and a task of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
+use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -17,10 +17,11 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{HEAD, TAKING};
 use super::graceful::Watcher;
+use super::streams::{Open, Serving, Streams};
 use crate::domain::Clock;
 use crate::forward::expects_continue;
 use crate::gate::{Body, Gate, Leftover, Link, Peer, Sent, Streamed};
@@ -64,7 +65,7 @@ impl Http2 {
         Self { gate, builder, dates: Dates::new() }
     }
 
-    /// Serves a connection until either side ends it, or `watcher` asks for its end.
+    /// Serves a connection until either side ends it, `watcher` asks for its end, or nothing is asked on it for long.
     pub(super) async fn serve<S>(
         self: &Rc<Self>,
         stream: S,
@@ -74,12 +75,12 @@ impl Http2 {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let first = Instant::now() + HEAD;
+        let began = Instant::now();
         let (stream, lifeline) = Heard::new(stream);
         let handshake = tokio::select! {
             biased;
             () = watcher.asked() => return Ok(()),
-            handshake = timeout_at(first, self.builder.handshake(stream)) => handshake,
+            handshake = timeout_at(began + HEAD, self.builder.handshake(stream)) => handshake,
         };
         let Ok(handshake) = handshake else {
             tracing::debug!("no HTTP/2 came in time");
@@ -87,16 +88,16 @@ impl Http2 {
         };
         let mut connection = handshake?;
         let cut = lifeline.cut(connection.ping_pong(), SILENCE, PATIENCE, || true);
-        let asked = Rc::new(Cell::new(false));
-        let serving = Serving { http2: Rc::clone(self), connection, peer, asked: Rc::clone(&asked) };
-        tokio::select! {
-            ended = watcher.watch(serving, |serving| serving.get_mut().connection.graceful_shutdown()) => {
-                return ended;
-            }
-            () = cut => tracing::debug!("the client is gone without a word"),
-            () = silence(first, &asked) => tracing::debug!("no request came in time"),
-        }
-        Ok(())
+        let http2 = Rc::clone(self);
+        let answer = move |request, respond, open: Open| {
+            let http2 = Rc::clone(&http2);
+            tokio::task::spawn_local(async move {
+                http2.answer(request, respond, peer).await;
+                drop(open);
+            });
+        };
+        let serving = Serving { connection, streams: Streams::new(began), answer };
+        serving.serve(watcher, cut, (HEAD, PATIENCE)).await
     }
 
     /// Answers one request.
@@ -130,7 +131,13 @@ impl Http2 {
             }
         };
         match tunnel {
-            Some(stream) => link.hand_over(Duplex::new(stream, outgoing)),
+            Some(stream) => {
+                let mut duplex = Duplex::new(stream, outgoing);
+                let over = duplex.over();
+                link.hand_over(duplex);
+                drop(respond);
+                over.await;
+            }
             None if ends => {}
             None => give(body, &mut outgoing).await,
         }
@@ -206,35 +213,6 @@ async fn read_out(mut body: Received) {
         }
     };
     let _ = timeout(FAREWELL, read).await;
-}
-
-/// A connection, and the tasks that it starts.
-struct Serving<S> {
-    http2: Rc<Http2>,
-    connection: Connection<Heard<S>, Bytes>,
-    peer: Peer,
-    asked: Rc<Cell<bool>>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Serving<S> {
-    type Output = Result<(), h2::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        while let Some((request, respond)) = ready!(self.connection.poll_accept(cx)).transpose()? {
-            self.asked.set(true);
-            let (http2, peer) = (Rc::clone(&self.http2), self.peer);
-            tokio::task::spawn_local(async move { http2.answer(request, respond, peer).await });
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Ends if nothing was asked until `first`.
-async fn silence(first: Instant, asked: &Cell<bool>) {
-    sleep_until(first).await;
-    if asked.get() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// What answers are dated by (RFC 9110 section 6.6.1), written once a second.

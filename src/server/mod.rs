@@ -9,6 +9,7 @@ mod listener;
 mod mutual;
 mod patience;
 mod proxy;
+mod streams;
 mod tls;
 mod worker;
 

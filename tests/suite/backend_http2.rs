@@ -162,6 +162,35 @@ fn a_call_of_grpc_passes_with_its_trailers() {
     assert_eq!(backend.last().headers["te"], "trailers");
 }
 
+/// They are no part of a value, and a client that holds to RFC 9113 section 8.2.1 closes its connection over them.
+#[test]
+fn blanks_around_an_answers_values_stay_behind() {
+    let backend = Modern::start(None);
+    let secured = in_front_of(&backend);
+    let world = &secured.world;
+    backend.script(|_| async move {
+        let trailers = HeaderMap::from_iter([("x-fin".parse().unwrap(), "fin\t ".parse().unwrap())]);
+        let frames = [Frame::data(Bytes::from_static(b"bien")), Frame::trailers(trailers)];
+        let frames = stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
+        let answer =
+            Response::builder().header("x-avant", " \ta  b \t").header("x-vide", "\t").header("x-net", "c");
+        answer.header("x-caf-code", " 131 ").body(StreamBody::new(frames).boxed_unsync()).unwrap()
+    });
+    let cookie = cookie(world);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (head, trailers) = runtime.block_on(async {
+        let mut sender = speak_http2(world).await;
+        let request = Request::get("https://esat.extranet.example/d").header("cookie", cookie);
+        let request = request.header("accept", "text/plain").body(Full::<Bytes>::default()).unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        (head, body.collect().await.unwrap().trailers().expect("trailers").clone())
+    });
+    assert_eq!(head.status, 200);
+    let values = ["x-avant", "x-vide", "x-net"].map(|name| head.headers[name].to_str().unwrap());
+    assert_eq!(values, ["a  b", "", "c"]);
+    assert_eq!(trailers["x-fin"], "fin");
+}
+
 /// A call that goes on for as long as both sides want goes no further than its session, and is told why it ends.
 #[test]
 fn a_call_of_grpc_ends_with_its_session() {

@@ -433,6 +433,109 @@ fn an_operator_drains_a_caf_and_undoes_it() {
     assert_eq!(gateway.admin().post("/v1/cafs/131/drain?instances=x").send().status, 400);
 }
 
+#[test]
+fn those_who_wait_for_an_instance_that_is_drained_are_placed_anew() {
+    let south = South::new(2, |settings| {
+        settings.set("backend", "wait_timeout", r#""8s""#);
+        settings.caf_line("max_connections = 1");
+    });
+    let gateway = &south.world.gateway;
+    let releases: Vec<_> = south.instances.iter().map(held).collect();
+    let person = south.client();
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut client = gateway.known(&person);
+            scope.spawn(move || client.get("/").program().send())
+        };
+        let waiting = || [0, 1].map(|number| south.instance(number)["waiting"].as_u64().unwrap());
+        let first = [ask(), ask()];
+        eventually("both are busy", || south.counts() == [1, 1]);
+        let mut others = Vec::new();
+        while waiting()[0] < 2 || waiting()[1] < 1 {
+            let before = waiting();
+            others.push(ask());
+            eventually("it waits", || waiting() != before);
+        }
+        let url = format!("http://{}", south.instances[0].address);
+        assert_eq!(gateway.cli(&["caf", "drain", "131", "--instance", &url]).0, 0);
+        releases[0].send(()).unwrap();
+        eventually("nobody waits there any more", || waiting()[0] == 0);
+        for _ in 0..=others.len() {
+            releases[1].send(()).unwrap();
+        }
+        for thread in first.into_iter().chain(others) {
+            assert_eq!(thread.join().unwrap().status, 200);
+        }
+        assert_eq!(south.counts()[0], 1, "the drained instance was asked");
+
+        // The whole Caf: nobody who waits reaches it.
+        let before = south.counts()[1];
+        let busy = ask();
+        eventually("it is busy", || south.counts()[1] == before + 1);
+        let late = ask();
+        eventually("one waits", || waiting()[1] == 1);
+        assert_eq!(gateway.cli(&["caf", "drain", "131"]).0, 0);
+        releases[1].send(()).unwrap();
+        assert_eq!(late.join().unwrap().problem(), (503, "caf-indisponible".to_owned()));
+        assert_eq!((busy.join().unwrap().status, south.counts()[1]), (200, before + 1));
+        drop(releases);
+    });
+}
+
+/// Each request is held until it is let go.
+fn held(instance: &Backend) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    instance.script(Arc::new(move |_, stream| {
+        let _ = held.lock().unwrap().recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        Then::Keep
+    }));
+    release
+}
+
+/// An instance has a send timeout of its own, and breaks off what a client does not read: that says nothing of it.
+#[test]
+fn an_instance_that_does_not_wait_for_a_client_that_reads_nothing_is_not_left_alone() {
+    let south = South::new(2, |settings| {
+        settings.set("backend", "eject_after", "2").set("backend", "eject_time", r#""60s""#);
+    });
+    let ended = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for (instance, head) in
+        south.instances.iter().zip(["Content-Length: 80000000", "Transfer-Encoding: chunked"])
+    {
+        let ended = Arc::clone(&ended);
+        instance.script(Arc::new(move |_, stream| {
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(1_500)));
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes());
+            let piece = [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat();
+            while stream.write_all(&piece).is_ok() {}
+            ended.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Then::Close
+        }));
+    }
+    let mut client = south.client();
+    let bytes = client.get("/").program().bytes();
+    let stalled: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = connect(client.address);
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    eventually("the instances give up", || ended.load(std::sync::atomic::Ordering::SeqCst) == stalled.len());
+    for mut stream in stalled {
+        // What is on its way, then the end.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    }
+    eventually("all is over", || (0..2).all(|number| south.instance(number)["outstanding"] == 0));
+    for number in 0..2 {
+        let told = south.instance(number);
+        assert!(told["state"] == "up" && told["failures"] == 0, "{told}");
+        assert!(south.instances[number].count() > 0, "an instance was not asked");
+    }
+}
+
 on_each_store! {
     fn an_order_outlives_its_gateway(kind: Kind) {
         let mut world = World::new(kind);

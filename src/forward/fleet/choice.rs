@@ -33,6 +33,11 @@ impl Team {
         self.draw(not)
     }
 
+    /// Whether an instance that was chosen a while ago has not been taken out of service by an operator since.
+    pub(in crate::forward) fn still_takes(&self, member: &Member, marked: Option<Mark>) -> bool {
+        !self.is_draining() && (!member.is_draining() || marked == Some(member.mark))
+    }
+
     /// The others that would take a request, but for those that were tried.
     pub(in crate::forward) fn others<'a>(
         &'a self,

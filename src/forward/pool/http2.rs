@@ -257,12 +257,14 @@ async fn answered(
     listener: Option<Listener>,
 ) -> Result<Response<Answer>, h2::Error> {
     while let Some(interim) = poll_fn(|cx| answer.poll_informational(cx)).await {
-        let interim = interim?;
+        let mut interim = interim?;
+        http2::trim_values(interim.headers_mut());
         if let Some(listener) = &listener {
             listener.hear(interim.status(), interim.headers());
         }
     }
-    let (head, stream) = answer.await?.into_parts();
+    let (mut head, stream) = answer.await?.into_parts();
+    http2::trim_values(&mut head.headers);
     let body = Received::new(stream, &head.headers);
     Ok(Response::from_parts(head, Answer::Http2(Box::new(body))))
 }

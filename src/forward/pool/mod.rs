@@ -86,9 +86,9 @@ impl<B> Instance<B> {
         self.member.room.enter().then(|| Seat(Rc::clone(self)))
     }
 
-    /// A place for a request, in turn.
-    pub(super) async fn seat(self: &Rc<Self>) -> Result<Seat<B>, Reason> {
-        self.member.room.wait(self.team.rule.wait_timeout).await?;
+    /// A place for a request, in turn, within `limit`.
+    pub(super) async fn seat(self: &Rc<Self>, limit: Duration) -> Result<Seat<B>, Reason> {
+        self.member.room.wait(limit).await?;
         Ok(Seat(Rc::clone(self)))
     }
 }
