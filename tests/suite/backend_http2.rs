@@ -262,8 +262,8 @@ fn a_call_of_grpc_that_is_not_answered_yet_ends_with_its_session_too() {
             .unwrap();
         let answer = sender.send_request(request);
         let ends = async {
-            let began = || begun.load(Ordering::SeqCst) > 0;
-            while !began() {
+            let heard = || begun.load(Ordering::SeqCst) > 0;
+            while !heard() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let suspended = world.gateway.admin().post(&format!("/v1/accounts/{SOUTH}/suspend")).send();
