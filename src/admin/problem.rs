@@ -101,7 +101,10 @@ fn explanation(status: StatusCode) -> &'static str {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(listener = "admin", %error, "the store failed");
-        Self::busy("the store is out of reach; a change that was under way may have been made, or not")
+        Self::busy(
+            "the store is out of reach or full, as the gateway's log says; a change that was under way may have \
+             been made, or not",
+        )
     }
 }
 

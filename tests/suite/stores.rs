@@ -105,6 +105,10 @@ fn a_full_redis_leaves_everybody_where_they_were() {
         assert_eq!(several.session(), Some(before.as_str()), "{path}");
     }
     assert_eq!(unknown.post("/portail/caf").json(&json!({"caf": "751"})).send().status, 503);
+    let (code, _, why) = world.gateway.cli(&["account", "suspend", ONE_CAF]);
+    assert!(code == 1 && why.contains("out of reach or full"), "{why}");
+    eventually("the operator is told why", || world.gateway.logs().contains("OOM"));
+    assert!(!world.gateway.logs().contains("holds what cannot be read"), "{}", world.gateway.logs());
     redis.ask("CONFIG SET maxmemory 0");
     assert_eq!(several.get("/portail/session").program().send().etat(), "admis");
     assert_eq!(unknown.get("/portail/session").program().send().etat(), "caf_a_choisir");

@@ -8,8 +8,10 @@ use crate::domain::StoreError;
 /// that cannot serve now (broken, loading, read-only, full, refusing us).
 pub(super) fn store_error(error: &RedisError) -> StoreError {
     let unreadable = matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType);
-    // A script that stumbles over what a key holds answers plain `ERR`, and its own place.
-    let stumbled = error.detail().is_some_and(|detail| detail.contains("user_script"));
+    // A script that stumbles over what a key holds answers plain `ERR`, and its own place; one that a full server stops
+    // names its place too.
+    let stumbled =
+        error.code() == Some("ERR") && error.detail().is_some_and(|detail| detail.contains("user_script"));
     let foreign = matches!(error.code(), Some("CORRUPT" | "WRONGTYPE"));
     if unreadable && !error.is_unrecoverable_error() || foreign || stumbled {
         StoreError::Corrupt(error.to_string())
