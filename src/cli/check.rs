@@ -17,6 +17,7 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
                 writeln!(out, "warning: {warning}")?;
             }
             tell_ends(&loaded.config, &mut out)?;
+            tell_missing(&loaded.config, &mut out)?;
             let (cafs, volets) = (loaded.config.cafs.len(), loaded.config.volets.len());
             writeln!(out, "{}: right ({cafs} Cafs, {volets} volets)", path.display())?;
             Ok(ExitCode::SUCCESS)
@@ -24,7 +25,7 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
         Err(errors) => {
             let mut err = io::stderr().lock();
             writeln!(err, "{errors}")?;
-            writeln!(err, "octroi: {} not right, see above", path.display())?;
+            writeln!(err, "octroi: {} is not right, see above", path.display())?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -41,6 +42,19 @@ fn tell_ends(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
                 (tls.certificate.display(), if ends < now { "expired on" } else { "expires on" });
             writeln!(out, "warning: {key}: {file} {word} {} (Paris)", date(ends))?;
         }
+    }
+    Ok(())
+}
+
+/// Tells of a folder that must be there when the gateway starts; the file may be checked on another machine.
+fn tell_missing(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let folder = config.audit.path.as_deref().and_then(Path::parent).filter(|at| !at.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|at| !at.is_dir()) {
+        writeln!(
+            out,
+            "warning: audit.path: there is no folder {}, without which octroi does not start",
+            folder.display()
+        )?;
     }
     Ok(())
 }

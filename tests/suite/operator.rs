@@ -187,6 +187,8 @@ fn clashes_are_told_with_their_place() {
     }
     let (code, told) = checked(&file, &format!("[session]\npassive_paths = [\"/\"]\n{right}"));
     assert!(code == 0 && told.contains(":2:17: session.passive_paths: holds /"), "{told}");
+    let (code, told) = checked(&file, &format!("[audit]\npath = \"/nulle/part/audit.jsonl\"\n{right}"));
+    assert!(code == 0 && told.contains("warning: audit.path: there is no folder /nulle/part,"), "{told}");
 }
 
 /// A certificate that expires on that day of December 2026, at midnight UTC, and its key.
