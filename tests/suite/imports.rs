@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use crate::harness::client::{Client, Response};
-use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, NOON};
 use crate::harness::world::{
     Kind, ONE_CAF, OTHER_SIRET, PASSWORD, PROVISIONAL, SIRET, TWO_CAFS, UNKNOWN_SIRET, World, account, hash,
     sign_in,
 };
+use crate::harness::{eventually, within};
 use crate::on_each_store;
 
 /// Those whom each world knows from its beginning.
@@ -469,7 +469,7 @@ fn a_file_with_its_accounts_made_elsewhere_meanwhile_is_refused_whole() {
     });
     assert!(both.contains(&200), "{both:?}");
     assert!(both.iter().all(|status| [200, 409].contains(status)), "{both:?}");
-    eventually("all are there, once", || total(&world.gateway) == PEOPLE + 60);
+    within(std::time::Duration::from_secs(1), "all are there, once", || total(&world.gateway) == PEOPLE + 60);
     assert_eq!(
         shown(&world.gateway, "u7@esat.example")["password_changed_at"],
         json!(NOON.parse::<jiff::Timestamp>().unwrap())

@@ -194,7 +194,7 @@ fn a_server_that_hangs_is_felt_by_nobody_who_asks() {
         times.push(began.elapsed());
     }
     // The server is given 10 s and more.
-    assert!(times.iter().all(|time| *time < Duration::from_secs(5)), "{times:?}");
+    assert!(times.iter().all(|time| *time < Duration::from_secs(1)), "{times:?}");
     eventually("two letters are under way", || server.heard("DATA") >= 2);
     let held = waiting(&world);
     assert!(held.contains(ONE_CAF) && !held.contains("jeton"), "errands wait, no links: {held}");

@@ -58,7 +58,7 @@ async fn a_server_that_dies_is_out_of_reach_at_once_and_back_by_itself() {
     until("the loss is noticed", || async { !store.is_reachable() }).await;
     server.restart().await;
     let back = until("it is back", || async { AccountStore::find(&*store, &owner()).await.is_ok() }).await;
-    assert!(back < 5 * SECOND, "{back:?}");
+    assert!(back < 2 * SECOND, "{back:?}");
     assert!(store.is_reachable());
     assert!(store.touch(&new_id(), at(0)).await.is_ok_and(|touched| !touched), "scripts are there again");
 }
