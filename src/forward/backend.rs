@@ -5,18 +5,16 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::Body;
+use http::{HeaderValue, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
-use super::Prepared;
 use super::cookies::Tag;
 use super::error::Reason;
 use super::fleet::{Offer, Team};
-use super::pool::{Answer, Instance, Lease, Seat};
+use super::outgoing::Outgoing;
+use super::pool::{Answer, Instance, Lease, Seat, Unsent};
 use super::sticky::Mark;
-use super::upload::{BoxError, Progress, Silence, Upload};
+use super::upload::{Progress, Silence, UploadBody};
 use crate::domain::CafCode;
 
 /// A Caf's backend, as one worker sees it.
@@ -38,8 +36,15 @@ pub(super) struct Plan {
     pub(super) deadline: Instant,
 }
 
-/// Why an instance did not answer, with the request if nothing of it was sent.
-type Failure<B> = (Option<Prepared<B>>, Reason);
+/// Why an instance did not answer.
+struct Failure {
+    /// Whether it has nothing of the request, which can be sent elsewhere whatever it is.
+    is_unsent: bool,
+    reason: Reason,
+}
+
+/// What comes of asking one instance.
+type Asked<B> = Result<(Response<Answer<B>>, Lease<B>), Failure>;
 
 impl<B> Backend<B> {
     pub(super) fn new(team: &Arc<Team>) -> Self {
@@ -54,24 +59,20 @@ impl<B> Backend<B> {
     }
 }
 
-impl<B> Backend<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Backend<B> {
     /// Sends a request and waits for the head of its answer.
     ///
     /// What was certainly not sent is sent to another instance, whatever it is. What may have been sent is sent a
     /// second time only if that is the same as once (RFC 9110 section 9.2.2), has no body, and the budget allows it.
     pub(super) async fn exchange(
         &self,
-        mut request: Prepared<B>,
+        request: &mut Outgoing<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<(Response<Answer>, Lease<B>), Reason> {
+    ) -> Result<(Response<Answer<B>>, Lease<B>), Reason> {
         self.team.budget.pay();
-        let may_repeat = self.instances.len() > 1 && self.team.budget.is_some();
-        let mut copy = if may_repeat { copy(&request) } else { None };
+        let may_repeat = self.instances.len() > 1 && self.team.budget.is_some() && request.is_repeatable();
+        let mut has_repeated = false;
         let mut tried = Vec::new();
         let mut last = None;
         loop {
@@ -80,14 +81,19 @@ where
                 // What failed says more than that nobody is left.
                 Err(reason) => return Err(last.unwrap_or(reason)),
             };
-            let (unsent, reason) = match self.ask((place, seat), request, upload, plan).await {
+            let Failure { is_unsent, reason } = match self.ask((place, seat), request, upload, plan).await {
                 Ok(answered) => return Ok(answered),
                 Err(failure) => failure,
             };
             tried.push(place);
-            let repeated = || copy.take().filter(|_| reason.may_repeat() && self.team.may_retry(&tried));
-            let Some(again) = unsent.or_else(repeated) else { return Err(reason) };
-            (request, last) = (again, Some(reason));
+            if !is_unsent {
+                let may_again = may_repeat && !has_repeated && reason.may_repeat();
+                if !may_again || !self.team.may_retry(&tried) {
+                    return Err(reason);
+                }
+                has_repeated = true;
+            }
+            last = Some(reason);
         }
     }
 
@@ -120,11 +126,11 @@ where
     async fn ask(
         &self,
         (place, seat): (usize, Seat<B>),
-        mut request: Prepared<B>,
+        request: &mut Outgoing<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<(Response<Answer>, Lease<B>), Failure<B>> {
-        if !request.method().is_idempotent() && seat.has_idle() {
+    ) -> Asked<B> {
+        if !request.head.method.is_idempotent() && seat.has_idle() {
             // What can't be sent twice had better not meet a connection that the backend has closed: let
             // the runtime first hear of closed ones.
             tokio::task::yield_now().await;
@@ -132,14 +138,15 @@ where
         let seat = match seat.reuse(plan.offer) {
             Err(seat) => seat,
             Ok(mut lease) => {
-                let is_stale = lease.may_be_stale() && self.team.budget.is_some();
-                let spare = if is_stale { copy(&request) } else { None };
-                request = match (self.send(&mut lease, request, upload, plan).await, spare) {
-                    (Ok(answer), _) => return Ok((answer, lease)),
-                    (Err((Some(unsent), _)), _) => unsent,
-                    (Err((None, Reason::Broken(_))), Some(again)) if self.team.may_repeat() => again,
-                    (Err(failure), _) => return Err(blame(&lease, failure)),
-                };
+                let may_be_stale =
+                    lease.may_be_stale() && self.team.budget.is_some() && request.is_repeatable();
+                match self.send(&mut lease, request, upload, plan).await {
+                    Ok(answer) => return Ok((answer, lease)),
+                    Err(Failure { is_unsent: true, .. }) => {}
+                    Err(Failure { reason: Reason::Broken(_), .. })
+                        if may_be_stale && self.team.may_repeat() => {}
+                    Err(failure) => return Err(blame(&lease, failure)),
+                }
                 lease.into_seat()
             }
         };
@@ -149,7 +156,7 @@ where
                 if let Some(instance) = self.instances.get(place) {
                     self.team.failed(&instance.member, &reason);
                 }
-                return Err((Some(request), reason));
+                return Err(Failure { is_unsent: true, reason });
             }
         };
         match self.send(&mut lease, request, upload, plan).await {
@@ -158,22 +165,22 @@ where
         }
     }
 
-    /// The answer; or why there is none, with the request if nothing of it was sent.
+    /// The answer, or why there is none.
     async fn send(
         &self,
         lease: &mut Lease<B>,
-        request: Prepared<B>,
+        request: &mut Outgoing<B>,
         upload: Option<&Progress>,
         plan: Plan,
-    ) -> Result<Response<Answer>, Failure<B>> {
-        let answer = lease.send(*request);
+    ) -> Result<Response<Answer<B>>, Failure> {
+        let answer = lease.send(request);
         let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
             Ok(answer) => answer,
             Err(reason) => {
                 if !upload.is_some_and(Progress::is_clients_turn) {
                     lease.failed(&reason);
                 }
-                return Err((None, reason));
+                return Err(Failure { is_unsent: false, reason });
             }
         };
         match answer {
@@ -183,11 +190,9 @@ where
                 }
                 Ok(answer)
             }
-            Err(unsent) => {
-                if let Some(failure) = upload.and_then(Progress::failure) {
-                    return Err((unsent.request, failure));
-                }
-                Err((unsent.request, Reason::Broken(unsent.error)))
+            Err(Unsent { is_unsent, error }) => {
+                let failure = upload.and_then(Progress::failure);
+                Err(Failure { is_unsent, reason: failure.unwrap_or(Reason::Broken(error)) })
             }
         }
     }
@@ -226,8 +231,8 @@ where
 }
 
 /// A connection that broke off once something was sent is the instance's failure.
-fn blame<B>(lease: &Lease<B>, failure: Failure<B>) -> Failure<B> {
-    if let (None, reason @ Reason::Broken(_)) = &failure {
+fn blame<B>(lease: &Lease<B>, failure: Failure) -> Failure {
+    if let Failure { is_unsent: false, reason: reason @ Reason::Broken(_) } = &failure {
         lease.failed(reason);
     }
     failure
@@ -236,19 +241,4 @@ fn blame<B>(lease: &Lease<B>, failure: Failure<B>) -> Failure<B> {
 /// Whether an instance that answers says itself that it is not well.
 pub(super) fn says_unwell(status: StatusCode) -> bool {
     [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT].contains(&status)
-}
-
-/// A request to send a second time, if that is the same as once (RFC 9110 section 9.2.2) and there is no body that
-/// would be gone.
-fn copy<B: Body<Data = Bytes>>(request: &Request<Upload<B>>) -> Option<Prepared<B>> {
-    if !request.method().is_idempotent() || request.body().progress().is_some() {
-        return None;
-    }
-    let mut copy = Request::new(request.body().without_body());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(Box::new(copy))
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::answer;
 use super::error::{Break, Error, Reason, told};
 use super::pool::{Answer, Lease};
-use super::upload::{BoxError, Progress, Silence};
+use super::upload::{BoxError, Progress, Silence, UploadBody};
 use crate::domain::CafCode;
 use crate::telemetry::metrics;
 
@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The body of a backend's answer. Dropped before its end, it closes the backend's connection.
 pub struct BackendBody<B: 'static> {
-    body: Answer,
+    body: Answer<B>,
     /// Until the body ends.
     hold: Option<Hold<B>>,
     caf: CafCode,
@@ -52,9 +52,9 @@ pub(super) struct Hold<B: 'static> {
     pub(super) is_well: bool,
 }
 
-impl<B> BackendBody<B> {
+impl<B: UploadBody> BackendBody<B> {
     pub(super) fn new(
-        body: Answer,
+        body: Answer<B>,
         hold: Hold<B>,
         caf: CafCode,
         idle_timeout: Duration,
@@ -83,9 +83,15 @@ impl<B> BackendBody<B> {
 
     /// Frees the connection if the body has ended.
     fn settle(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(hold) = self.hold.take()
-        {
+        if self.body.is_over() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            // Another answer may follow on the connection, which is none of this one's.
+            self.body = Answer::Over;
             hold.release();
         }
     }
@@ -115,9 +121,7 @@ impl<B> BackendBody<B> {
                 Some(Err(error.into()))
             }
             None => {
-                if let Some(hold) = self.hold.take() {
-                    hold.release();
-                }
+                self.end();
                 None
             }
         }
@@ -172,7 +176,7 @@ impl<B> BackendBody<B> {
     }
 }
 
-impl<B> Hold<B> {
+impl<B: UploadBody> Hold<B> {
     fn release(self) {
         if self.is_well {
             self.lease.member().health.succeeded();
@@ -186,7 +190,7 @@ impl<B> Hold<B> {
     }
 }
 
-impl<B> Body for BackendBody<B> {
+impl<B: UploadBody> Body for BackendBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -194,7 +198,7 @@ impl<B> Body for BackendBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        if let Poll::Ready(frame) = self.body.poll_frame(cx) {
             return Poll::Ready(self.note(frame));
         }
         if self.hold.is_none() {
@@ -215,7 +219,7 @@ impl<B> Body for BackendBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,6 +4,7 @@ use std::io;
 
 use http::StatusCode;
 
+use super::upload::BoxError;
 use crate::domain::CafCode;
 
 /// A request that could not be forwarded, or an answer that could not be given out.
@@ -73,9 +74,21 @@ pub enum Reason {
 /// How a connection to a backend failed, in the words of who spoke on it.
 #[derive(Debug, thiserror::Error)]
 pub enum Break {
-    /// HTTP/1.1.
+    /// The connection failed.
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Socket(#[from] io::Error),
+    /// The connection was closed before all was said.
+    #[error("it closed the connection before its answer was whole")]
+    Early,
+    /// What came is no HTTP/1.1 (RFC 9112).
+    #[error("what it says is no HTTP: {0}")]
+    NoHttp(&'static str),
+    /// The request's own body cannot be sent: it broke off, or is not as long as was said.
+    #[error("the request's body could not be sent: {0}")]
+    Body(#[source] BoxError),
+    /// HTTP/1.1, on a check's own connection.
+    #[error(transparent)]
+    Check(#[from] hyper::Error),
     /// HTTP/2; whoever is told of it may want to know the reason.
     #[error("{0}")]
     Http2(#[from] h2::Error),

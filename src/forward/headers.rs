@@ -1,11 +1,12 @@
 //! What changes in a request's head on its way: hop-by-hop headers end here (RFC 9110 section 7.6.1), a client's
 //! copies of what the gateway says are dropped, and what a backend is told of the session is put in.
 //!
-//! Heads are edited in place; a request that carries nothing to drop costs no allocation but those of
-//! the values that say where it comes from.
+//! A client's head is edited in place, and most have nothing to drop; what the gateway says stays beside it ([`Word`]) until
+//! it is written.
 
 use std::hash::{Hash as _, Hasher as _};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING,
@@ -24,9 +25,8 @@ use crate::entry::{Admitted, Provenance};
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const CONNECTION_TE: HeaderValue = HeaderValue::from_static("te");
-
-/// Most headers that are put in, so that the map grows once.
-const ADDED: usize = 16;
+static HTTP: HeaderValue = HeaderValue::from_static("http");
+static HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 /// What a forwarder keeps from one request to the next.
 #[derive(Default)]
@@ -36,25 +36,43 @@ pub(super) struct Desk {
     origins: Origins,
 }
 
-/// Makes a client's head into what the backend of the permit's Caf gets. `fallback_host` is for a
-/// client that named none (HTTP/1.0). The instance that a cookie says it should go to.
+/// What the gateway says to a backend beside the client's own words (contract, section 4): who acts, for which ESAT, at
+/// which Caf, what is open, and where the request comes from.
+pub(super) struct Word {
+    permit: Admitted,
+    from: Provenance,
+    origin: Rc<Origin>,
+    kept: Kept,
+}
+
+/// What a trusted proxy says of the client by itself, and is left to it.
+#[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+struct Kept {
+    forwarded_for: bool,
+    forwarded: bool,
+    proto: bool,
+    host: bool,
+}
+
+/// Leaves of a client's head what the backend of the permit's Caf may see of it, and adds the gateway's word.
+/// `fallback_host` is for a client that named none (HTTP/1.0). Beside it, the instance that a cookie says it should go to.
 pub(super) fn prepare<B: Body>(
     head: &mut Parts,
     body: &B,
-    permit: &Admitted,
+    permit: Admitted,
     from: Provenance,
     fallback_host: &HeaderValue,
     tag: &Tag,
     desk: &mut Desk,
-) -> Result<Option<Mark>, Reason> {
+) -> Result<(Word, Option<Mark>), Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::BadRequest("CONNECT"));
     }
     let headers = &mut head.headers;
     let survey = Survey::of(headers, from.by_trusted_proxy);
     frame(headers, &survey, body.is_end_stream(), &body.size_hint())?;
-    headers.reserve(ADDED);
-    let host = settle_host(headers, &head.uri, fallback_host);
+    settle_host(headers, &head.uri, fallback_host);
     to_origin_form(&mut head.uri)?;
     if survey.connection {
         drop_connection(headers);
@@ -70,11 +88,66 @@ pub(super) fn prepare<B: Body>(
         headers.remove(name);
     }
     let marked = if survey.cookie { tag.inward(headers, &mut desk.scratch) } else { None };
-    tell_session(headers, permit);
-    tell_origin(headers, from, &host, desk);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    Ok(marked)
+    Ok((Word::new(headers, permit, from, desk), marked))
+}
+
+impl Word {
+    /// A trusted proxy's own word about the client is kept, as long as it is about this one (a proxy may pass on, unread,
+    /// the one of the two headers that it does not know).
+    fn new(headers: &mut HeaderMap, permit: Admitted, from: Provenance, desk: &mut Desk) -> Self {
+        let nobody = HeaderValue::from_static("");
+        let host = headers.get(HOST).unwrap_or(&nobody);
+        let origin = desk.origins.of(from.client, from.https, host, &mut desk.scratch);
+        let mut kept = Kept::default();
+        if from.by_trusted_proxy {
+            let client = origin.forwarded_for.as_bytes();
+            let names_it = |name: &HeaderName| {
+                headers.get_all(name).iter().any(|value| contains(value.as_bytes(), client))
+            };
+            kept.forwarded_for = names_it(&names::FORWARDED_FOR);
+            kept.forwarded = names_it(&FORWARDED);
+            kept.proto = headers.contains_key(&names::FORWARDED_PROTO);
+            kept.host = headers.contains_key(&names::FORWARDED_HOST);
+            // What is said anew is said once.
+            if !kept.forwarded_for {
+                headers.remove(&names::FORWARDED_FOR);
+            }
+            if !kept.forwarded {
+                headers.remove(FORWARDED);
+            }
+        }
+        Self { permit, from, origin, kept }
+    }
+
+    /// Calls `say` with each header.
+    pub(super) fn each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
+        let Self { permit, from, origin, kept } = self;
+        let papers = permit.papers();
+        say(&names::CAF_CODE, &papers.caf_code);
+        say(&names::COMPTE, &papers.compte);
+        say(&names::SIRET, &papers.siret);
+        if let Some(communication) = &papers.identifiant_communication {
+            say(&names::COMMUNICATION, communication);
+        }
+        say(&names::VOLETS, permit.volets());
+        say(&names::ASSERTION, permit.assertion());
+        say(&names::REQUEST_ID, &from.request_id);
+        say(&names::TRACEPARENT, &from.traceparent);
+        if !kept.forwarded_for {
+            say(&names::FORWARDED_FOR, &origin.forwarded_for);
+        }
+        if !kept.forwarded {
+            say(&FORWARDED, &origin.forwarded);
+        }
+        if !kept.proto {
+            say(&names::FORWARDED_PROTO, if from.https { &HTTPS } else { &HTTP });
+        }
+        if !kept.host {
+            say(&names::FORWARDED_HOST, &origin.host);
+        }
+    }
 }
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
@@ -137,8 +210,12 @@ fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHi
         if !is_known || said.next().is_some() {
             return Err(Reason::BadRequest("the length of the body is in doubt"));
         }
-    } else if known.is_none() {
-        headers.insert(TRANSFER_ENCODING, CHUNKED);
+    } else {
+        match known {
+            Some(0) => {}
+            Some(length) => drop(headers.insert(CONTENT_LENGTH, length.into())),
+            None => drop(headers.insert(TRANSFER_ENCODING, CHUNKED)),
+        }
     }
     if is_empty && survey.expect {
         headers.remove(EXPECT);
@@ -154,15 +231,17 @@ pub(super) fn parse_length(value: &HeaderValue) -> Option<u64> {
 
 /// The host that the client asked: the target's authority where it has one (RFC 9112 section 3.2.2, RFC
 /// 9113 section 8.3.1), its `Host` otherwise.
-fn settle_host(headers: &mut HeaderMap, target: &Uri, fallback: &HeaderValue) -> HeaderValue {
+fn settle_host(headers: &mut HeaderMap, target: &Uri, fallback: &HeaderValue) {
     if let Some(authority) = target.authority() {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         if let Ok(host) = HeaderValue::from_str(host) {
-            headers.insert(HOST, host.clone());
-            return host;
+            headers.insert(HOST, host);
+            return;
         }
     }
-    headers.entry(HOST).or_insert_with(|| fallback.clone()).clone()
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, fallback.clone());
+    }
 }
 
 /// Leaves the target's path and query, whose bytes are the client's.
@@ -213,49 +292,12 @@ pub(super) fn drop_named(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderNa
     }
 }
 
-/// Contract section 4: who acts, for which ESAT, at which Caf, and what is open.
-fn tell_session(headers: &mut HeaderMap, permit: &Admitted) {
-    let papers = permit.papers();
-    headers.insert(&names::CAF_CODE, papers.caf_code.clone());
-    headers.insert(&names::COMPTE, papers.compte.clone());
-    headers.insert(&names::SIRET, papers.siret.clone());
-    if let Some(communication) = &papers.identifiant_communication {
-        headers.insert(&names::COMMUNICATION, communication.clone());
-    }
-    headers.insert(&names::VOLETS, permit.volets().clone());
-    headers.insert(&names::ASSERTION, permit.assertion().clone());
-}
-
-/// Where the request comes from; a trusted proxy's own word is kept, as long as it is about this client
-/// (a proxy may pass on, unread, the one of the two headers that it does not know).
-fn tell_origin(headers: &mut HeaderMap, from: Provenance, host: &HeaderValue, desk: &mut Desk) {
-    headers.insert(&names::REQUEST_ID, from.request_id);
-    headers.insert(&names::TRACEPARENT, from.traceparent);
-    let origin = desk.origins.of(from.client, from.https, host, &mut desk.scratch);
-    let client = origin.forwarded_for.as_bytes();
-    let kept = |headers: &HeaderMap, name: &HeaderName| {
-        from.by_trusted_proxy && headers.get_all(name).iter().any(|value| contains(value.as_bytes(), client))
-    };
-    if !kept(headers, &names::FORWARDED_FOR) {
-        headers.insert(&names::FORWARDED_FOR, origin.forwarded_for.clone());
-    }
-    if !kept(headers, &FORWARDED) {
-        headers.insert(FORWARDED, origin.forwarded.clone());
-    }
-    if !(from.by_trusted_proxy && headers.contains_key(&names::FORWARDED_PROTO)) {
-        headers.insert(&names::FORWARDED_PROTO, HeaderValue::from_static(proto(from.https)));
-    }
-    if !(from.by_trusted_proxy && headers.contains_key(&names::FORWARDED_HOST)) {
-        headers.insert(&names::FORWARDED_HOST, host.clone());
-    }
-}
-
 fn proto(https: bool) -> &'static str {
     if https { "https" } else { "http" }
 }
 
 /// Where the last requests came from, in the words of headers: the requests of one client say the same.
-struct Origins(Vec<Option<Origin>>);
+struct Origins(Vec<Option<Rc<Origin>>>);
 
 struct Origin {
     client: IpAddr,
@@ -275,15 +317,15 @@ impl Default for Origins {
 }
 
 impl Origins {
-    fn of(&mut self, client: IpAddr, https: bool, host: &HeaderValue, scratch: &mut Vec<u8>) -> &Origin {
+    fn of(&mut self, client: IpAddr, https: bool, host: &HeaderValue, scratch: &mut Vec<u8>) -> Rc<Origin> {
         let client = client.to_canonical();
         let place = &mut self.0[Self::place(client)];
         let is_same =
-            |origin: &Origin| origin.client == client && origin.https == https && origin.host == host;
+            |origin: &Rc<Origin>| origin.client == client && origin.https == https && origin.host == host;
         if !place.as_ref().is_some_and(is_same) {
             *place = None;
         }
-        place.get_or_insert_with(|| Origin::new(client, https, host, scratch))
+        Rc::clone(place.get_or_insert_with(|| Rc::new(Origin::new(client, https, host, scratch))))
     }
 
     fn place(client: IpAddr) -> usize {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, SET_COOKIE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use super::names;
-use super::upload::{Opening, Upload};
+use super::upload::Opening;
 
 /// Who can send a client something before its answer.
 pub trait Teller: Send + Sync {
@@ -90,13 +90,6 @@ impl Listener {
             (_, _, Some(teller)) => teller.tell(Interim::of(status, headers)),
             _ => {}
         }
-    }
-}
-
-/// Has hyper tell a request's listener, if there is one.
-pub(super) fn listen<B>(request: &mut Request<Upload<B>>) {
-    if let Some(listener) = request.body().listener() {
-        hyper::ext::on_informational(request, move |answer| listener.hear(answer.status(), answer.headers()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! One [`Forwarder`] a worker, and nothing shared: its pools are plain cells. It spawns local tasks, so
 //! it must be used inside a `tokio::runtime::LocalRuntime` (or a `LocalSet`, which costs more).
 //!
-//! A request's way: `headers` edits the head in place, `upload` counts and watches the body,
+//! A request's way: `headers` edits the head in place, `upload` counts and watches the body, both are `outgoing`;
 //! `backend` asks one instance, or a second one, `pool` lends a connection, `answer` judges the head that comes
 //! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
 //! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
@@ -21,6 +21,7 @@ mod headers;
 mod inject;
 mod interim;
 mod names;
+mod outgoing;
 mod pool;
 mod sticky;
 mod switch;
@@ -33,17 +34,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::{Request, Response, Version};
-use http_body::Body;
+use http::{Response, Version};
 use tokio::time::Instant;
 
 use self::backend::{Backend, Plan};
 use self::body::Hold;
 use self::fleet::Offer;
 use self::inject::Injector;
+use self::outgoing::Outgoing;
 use self::pool::{Answer, Lease};
-use self::upload::{Progress, Upload};
+use self::upload::Progress;
 use crate::config::Config;
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
@@ -55,13 +55,10 @@ pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, Or
 pub use self::inject::AnswerBody;
 pub use self::interim::{Interim, Teller, expects_continue};
 pub use self::switch::{BackendEnd, Handshake};
-pub use self::upload::BoxError;
+pub use self::upload::{BoxError, UploadBody};
 
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
 pub struct Forwarder<B>(Rc<Inner<B>>);
-
-/// A request as it will be sent.
-type Prepared<B> = Box<Request<Upload<B>>>;
 
 struct Inner<B> {
     /// Sorted by code.
@@ -84,11 +81,7 @@ impl<B> Forwarder<B> {
     }
 }
 
-impl<B> Forwarder<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Forwarder<B> {
     /// Forwards one request to the backend of its permit's Caf.
     ///
     /// Dropping the future, or the answer's body before its end, closes the backend's connection.
@@ -109,11 +102,7 @@ where
     }
 }
 
-impl<B> Inner<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Inner<B> {
     /// The request is put together before the future is, and boxed: futures within futures would move it at
     /// every step.
     fn forward(
@@ -126,9 +115,10 @@ where
         let prepared = self.prepare(admitted, teller);
         async move {
             let blame = |reason| Error::new(caf, reason);
-            let (backend, request, plan) = prepared.map_err(blame)?;
-            let upload = request.body().progress();
-            let (answer, lease) = backend.exchange(request, upload.as_deref(), plan).await.map_err(blame)?;
+            let (backend, mut request, plan) = prepared.map_err(blame)?;
+            let upload = request.progress.clone();
+            let exchange = backend.exchange(&mut request, upload.as_deref(), plan);
+            let (answer, lease) = exchange.await.map_err(blame)?;
             let answer = self.give_out(backend, answer, (lease, upload), plan);
             Ok(self.injector.dress(answer.map_err(blame)?, wish))
         }
@@ -139,16 +129,14 @@ where
         &self,
         admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> Result<(&Backend<B>, Prepared<B>, Plan), Reason> {
+    ) -> Result<(&Backend<B>, Box<Outgoing<B>>, Plan), Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();
         let authority = backend.authority().ok_or(Reason::NoBackend)?;
         let desk = &mut self.desk.borrow_mut();
-        let marked = headers::prepare(&mut head, &body, &permit, from, authority, &backend.tag, desk)?;
-        let mut request = Box::new(Request::from_parts(head, Upload::new(body, self.max_body)?));
-        let waits = expects_continue(request.headers());
-        request.body_mut().heard_by(teller, waits);
+        let (word, marked) = headers::prepare(&mut head, &body, permit, from, authority, &backend.tag, desk)?;
+        let request = Box::new(Outgoing::new(head, word, body, self.max_body, teller)?);
         let deadline = Instant::now() + backend.team.rule.times.request;
         Ok((backend, request, Plan { marked, offer: Offer::All, deadline }))
     }
@@ -157,7 +145,7 @@ where
     fn give_out(
         &self,
         backend: &Backend<B>,
-        answer: Response<Answer>,
+        answer: Response<Answer<B>>,
         (lease, upload): (Lease<B>, Option<Rc<Progress>>),
         plan: Plan,
     ) -> Result<Response<BackendBody<B>>, Reason> {
@@ -196,11 +184,7 @@ impl<B> Clone for Forwarder<B> {
     }
 }
 
-impl<B> tower::Service<AdmittedRequest<B>> for Forwarder<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> tower::Service<AdmittedRequest<B>> for Forwarder<B> {
     type Response = Response<AnswerBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;

@@ -3,6 +3,8 @@
 //! Over HTTP/2 a client asks by an extended `CONNECT`, without key; the backend is asked over HTTP/1.1 in any case,
 //! so the gateway makes a key then, and looks at the answer to it itself.
 
+use std::io::Cursor;
+
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,15 +12,15 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, join, split};
 
 use super::backend::Plan;
 use super::error::{Error, Reason};
 use super::fleet::Offer;
 use super::pool::Lease;
-use super::upload::{BoxError, Upload};
+use super::upload::UploadBody;
+use super::wire::Wire;
 use super::{AnswerBody, Forwarder, Inner, answer};
 use crate::entry::AdmittedRequest;
 
@@ -38,22 +40,21 @@ pub enum Handshake<B: 'static> {
 
 /// A backend's end of a tunnel; its connection is counted as long as this lives.
 pub struct BackendEnd<B> {
-    upgrade: OnUpgrade,
+    wire: Wire,
+    /// What has come along with the answer.
+    early: Bytes,
     lease: Lease<B>,
 }
 
 impl<B> BackendEnd<B> {
     /// The bytes, and what must be kept as long as they flow.
-    pub async fn open(self) -> Result<(Upgraded, impl Sized), hyper::Error> {
-        Ok((self.upgrade.await?, self.lease))
+    pub fn open(self) -> (impl AsyncRead + AsyncWrite, impl Sized) {
+        let (read, write) = split(self.wire);
+        (join(Cursor::new(self.early).chain(read), write), self.lease)
     }
 }
 
-impl<B> Forwarder<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Forwarder<B> {
     /// Asks the backend of the permit's Caf for the WebSocket that an admitted request asks for.
     pub async fn switch(&self, admitted: AdmittedRequest<B>) -> Result<Handshake<B>, Error> {
         let caf = admitted.caf();
@@ -61,11 +62,7 @@ where
     }
 }
 
-impl<B> Inner<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Inner<B> {
     async fn switch(&self, admitted: AdmittedRequest<B>) -> Result<Handshake<B>, Reason> {
         let (permit, mut request, from) = admitted.into_parts();
         let key = (request.method() == Method::CONNECT).then(make_key).transpose()?;
@@ -76,8 +73,8 @@ where
         }
         let (backend, mut request, plan) = self.prepare(permit.escort(request, from), None)?;
         let plan = Plan { offer: Offer::Http1, ..plan };
-        ask(&mut request);
-        let (mut answer, lease) = backend.exchange(request, None, plan).await?;
+        tell(&mut request.head.headers);
+        let (answer, lease) = backend.exchange(&mut request, None, plan).await?;
         if key.is_some() && answer.status().is_success() {
             // To a client of HTTP/2 that would say that the WebSocket is open (RFC 8441 section 5).
             let reason = Reason::BadAnswer("no WebSocket where one was asked for");
@@ -93,7 +90,7 @@ where
             return Err(reason);
         }
         lease.member().health.succeeded();
-        let upgrade = hyper::upgrade::on(&mut answer);
+        let (wire, early) = lease.switch().ok_or(Reason::BadAnswer("a switch over HTTP/2"))?;
         let (mut head, _) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
         answer::accept_switch(&mut head, backend.caf, &backend.tag, lease.member().mark, scratch)?;
@@ -103,12 +100,8 @@ where
         } else {
             tell(&mut head.headers);
         }
-        Ok(Handshake::Switched(Response::from_parts(head, ()), BackendEnd { upgrade, lease }))
+        Ok(Handshake::Switched(Response::from_parts(head, ()), BackendEnd { wire, early, lease }))
     }
-}
-
-fn ask<B>(request: &mut Request<Upload<B>>) {
-    tell(request.headers_mut());
 }
 
 fn tell(headers: &mut HeaderMap) {

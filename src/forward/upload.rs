@@ -17,10 +17,14 @@ use tokio::time::{Instant, Sleep};
 
 use super::error::Reason;
 use super::headers;
-use super::interim::{Listener, Teller};
 
 /// What any body's error can be made into.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A request's body, as whoever forwards it wants it.
+pub trait UploadBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static> UploadBody for B {}
 
 /// How long the body waits for a `100 Continue` that the client asked for (RFC 9110 section 10.1.1: not
 /// for ever, since old servers never send one).
@@ -30,11 +34,10 @@ pin_project! {
     /// The client's body, as a backend's connection reads it.
     pub struct Upload<B> {
         #[pin]
-        body: Option<B>,
+        body: B,
         left: u64,
-        progress: Option<Rc<Progress>>,
+        progress: Rc<Progress>,
         gate: Option<Gate>,
-        listener: Option<Listener>,
     }
 }
 
@@ -69,55 +72,34 @@ pub(super) enum Silence {
 }
 
 impl<B: Body> Upload<B> {
-    /// Wraps the body of a request, of which at most `limit` bytes may come.
-    pub(super) fn new(body: B, limit: u64) -> Result<Self, Reason> {
+    /// Wraps the body of a request, of which at most `limit` bytes may come; `None` where there is none.
+    pub(super) fn new(body: B, limit: u64) -> Result<Option<Self>, Reason> {
         if body.size_hint().lower() > limit {
             return Err(Reason::BodyTooLarge);
         }
-        let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::new()));
-        Ok(Self { body: Some(body), left: limit, progress, gate: None, listener: None })
+        let has_one = !body.is_end_stream();
+        Ok(has_one.then(|| Self { body, left: limit, progress: Rc::new(Progress::new()), gate: None }))
     }
 }
 
 impl<B> Upload<B> {
-    /// No body; what comes before the answer is heard as for this one.
-    pub(super) fn without_body(&self) -> Self {
-        Self { body: None, left: 0, progress: None, gate: None, listener: self.listener.clone() }
-    }
-
-    /// Who hears what comes before the answer.
-    pub(super) fn listener(&self) -> Option<Listener> {
-        self.listener.clone()
-    }
-
-    /// What comes before the answer is told to `teller`, and opens a body that `waits` for it.
-    pub(super) fn heard_by(&mut self, teller: Option<Arc<dyn Teller>>, waits: bool) {
-        let opening = if waits { self.hold() } else { None };
-        self.listener = Listener::new(opening, teller);
-    }
-
     /// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is
     /// returned is opened.
-    fn hold(&mut self) -> Option<Arc<Opening>> {
-        let progress = self.progress.as_ref()?;
-        progress.stage.set(Stage::Held);
+    pub(super) fn hold(&mut self) -> Arc<Opening> {
+        self.progress.stage.set(Stage::Held);
         let opening = Arc::new(Opening::default());
         let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
         self.gate = Some(Gate { opening: Arc::clone(&opening), patience });
-        Some(opening)
+        opening
     }
 
-    /// How far it is, to be asked while a connection has it; `None` where there is no body.
-    pub(super) fn progress(&self) -> Option<Rc<Progress>> {
-        self.progress.clone()
+    /// How far it is, to be asked while a connection has it.
+    pub(super) fn progress(&self) -> Rc<Progress> {
+        Rc::clone(&self.progress)
     }
 }
 
-impl<B> Body for Upload<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Body for Upload<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -130,7 +112,7 @@ where
             ready!(gate.poll_open(cx));
             *this.gate = None;
         }
-        let Some(mut body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
+        let mut body = this.body;
         let (stage, item) = match body.as_mut().poll_frame(cx) {
             Poll::Pending => (Stage::Starved, Poll::Pending),
             Poll::Ready(None) => (Stage::Done, Poll::Ready(None)),
@@ -141,18 +123,16 @@ where
                 None => (Stage::TooLarge, Poll::Ready(Some(Err("the body is too large".into())))),
             },
         };
-        if let Some(progress) = this.progress {
-            progress.note(stage);
-        }
+        this.progress.note(stage);
         item
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.size_hint()
     }
 }
 

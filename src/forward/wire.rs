@@ -3,21 +3,20 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fleet::Socket;
 
-/// A backend that answers before the upload ends, and closes, makes the next write fail; hyper then
-/// gives the connection up, with the answer unread. So once the peer takes no more, what is written is
+/// A backend that answers before the upload ends, and closes, makes the next write fail; whoever speaks would then
+/// give the connection up, with the answer unread. So once the peer takes no more, what is written is
 /// thrown away, and reading tells the end: the answer if there is one, the failure if not.
 ///
 /// Interim answers without end are read and thrown away at once: as long as there are some, nothing would make the
 /// connection wait, and the worker's other requests would. So it waits by itself now and then.
 pub(super) struct Wire {
-    stream: TokioIo<Socket>,
+    socket: Socket,
     is_deaf: bool,
     /// How often in a row there was something to read.
     reads: u8,
@@ -27,8 +26,20 @@ pub(super) struct Wire {
 const TURN: u8 = 4;
 
 impl Wire {
-    pub(super) fn new(stream: Socket) -> Self {
-        Self { stream: TokioIo::new(stream), is_deaf: false, reads: 0 }
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, is_deaf: false, reads: 0 }
+    }
+
+    /// Whether the peer takes no more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.is_deaf
+    }
+
+    /// Whether it is open and has said nothing that nobody asked for, as far as the runtime has heard.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut room = [0; 1];
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.socket).poll_read(&mut context, &mut ReadBuf::new(&mut room)).is_pending()
     }
 
     fn heard(&mut self, written: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
@@ -44,42 +55,42 @@ impl Wire {
     }
 }
 
-impl Read for Wire {
+impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.reads == TURN {
             self.reads = 0;
             // Not merely behind others that are ready: the runtime looks for what has come meanwhile.
             return pin!(tokio::task::yield_now()).poll(cx).map(Ok);
         }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
         read
     }
 }
 
-impl Write for Wire {
+impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.is_deaf {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.heard(written, bytes.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -93,8 +104,8 @@ impl Write for Wire {
         }
         // Most heads go alone: the plain call costs the kernel less.
         let written = match slices {
-            [one] => Pin::new(&mut self.stream).poll_write(cx, one),
-            several => Pin::new(&mut self.stream).poll_write_vectored(cx, several),
+            [one] => Pin::new(&mut self.socket).poll_write(cx, one),
+            several => Pin::new(&mut self.socket).poll_write_vectored(cx, several),
         };
         self.heard(written, offered)
     }

@@ -19,12 +19,16 @@ fn case(headers: &[(&str, &str)]) -> Case {
 }
 
 impl Case {
+    /// What is sent of it.
     fn prepare(self) -> Result<Parts, Reason> {
         let (mut head, body) = self.sent.into_parts();
         let permit = testing::permit("921");
         let tag = Tag::new(permit.caf(), None);
         let fallback = HeaderValue::from_static("backend:80");
-        prepare(&mut head, &body, &permit, self.from, &fallback, &tag, &mut Desk::default())?;
+        let (word, _) = prepare(&mut head, &body, permit, self.from, &fallback, &tag, &mut Desk::default())?;
+        word.each(|name, value| {
+            head.headers.append(name, value.clone());
+        });
         Ok(head)
     }
 
@@ -85,6 +89,15 @@ fn a_clients_own_copies_are_dropped() {
         }
         assert_only_ours(&case(&[("connection", name)]).headers(), name);
     }
+}
+
+#[test]
+fn what_the_gateway_says_no_client_can() {
+    let permit = testing::permit("921");
+    let mut desk = Desk::default();
+    Word::new(&mut HeaderMap::new(), permit, testing::provenance(), &mut desk).each(|name, _| {
+        assert!(names::ends_here(name, false), "{name}");
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::coding::{Coder, Coding};
 use super::scribe::Scribe;
 use crate::forward::body::BackendBody;
-use crate::forward::upload::BoxError;
+use crate::forward::upload::{BoxError, UploadBody};
 
 /// The body of an answer on its way to the client.
 pub enum AnswerBody<B: 'static> {
@@ -35,7 +35,7 @@ pub struct Page<B: 'static> {
     end: Option<End>,
 }
 
-impl<B> AnswerBody<B> {
+impl<B: UploadBody> AnswerBody<B> {
     /// When it must have ended, even where its client takes nothing of it.
     pub fn deadline(&self) -> Option<Instant> {
         match self {
@@ -53,7 +53,7 @@ enum End {
 /// What is sent at once where more is ready.
 const PIECE: usize = 32 << 10;
 
-impl<B> Page<B> {
+impl<B: UploadBody> Page<B> {
     pub(super) fn new(
         inner: BackendBody<B>,
         encoding: AsciiCompatibleEncoding,
@@ -134,7 +134,7 @@ impl<B> Page<B> {
     }
 }
 
-impl<B> Body for AnswerBody<B> {
+impl<B: UploadBody> Body for AnswerBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 

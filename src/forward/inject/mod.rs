@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response};
 use self::body::Page;
 use self::coding::Coding;
 use super::body::BackendBody;
+use super::upload::UploadBody;
 use crate::config::Config;
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
@@ -86,7 +87,7 @@ impl Injector {
     }
 
     /// The answer to a request that wished, with the script if it is a page that can safely have it.
-    pub(super) fn dress<B>(
+    pub(super) fn dress<B: UploadBody>(
         &self,
         answer: Response<BackendBody<B>>,
         wish: Option<Box<Wish>>,

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, Parts, Scheme};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::Body;
-use hyper_util::rt::TokioIo;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -23,7 +22,8 @@ use crate::config;
 use crate::forward::error::Reason;
 use crate::forward::fleet::Socket;
 use crate::forward::interim::Listener;
-use crate::forward::upload::{BoxError, Upload};
+use crate::forward::outgoing::Outgoing;
+use crate::forward::upload::UploadBody;
 use crate::forward::wire::Wire;
 use crate::http2::{self, Heard, Received};
 
@@ -35,6 +35,8 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// Largest head of an answer, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
+/// Headers that the gateway adds, at most.
+const ADDED: usize = 16;
 
 /// The connections that requests share.
 #[derive(Default)]
@@ -82,7 +84,7 @@ impl Shared {
     /// Shares a new connection; the first stream of it.
     pub(super) async fn open(&self, socket: Socket, rule: &config::Backend) -> Result<Stream, Reason> {
         let scheme = socket.scheme();
-        let (wire, lifeline) = Heard::new(TokioIo::new(Wire::new(socket)));
+        let (wire, lifeline) = Heard::new(Wire::new(socket));
         let handshake = Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -199,48 +201,33 @@ impl Stream {
         .await;
     }
 
-    /// Sends a request; what comes back unsent is in HTTP/1.1's form again.
-    pub(super) fn send<B>(&self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B>
-    where
-        B: Body<Data = Bytes> + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let (sender, patience) = (self.connection.sender.clone(), self.connection.patience);
-        let host = to_http2(&mut request, self.connection.scheme.clone());
-        let uploading = Rc::clone(&self.upload);
+    /// Sends a request; the answer's head is waited for.
+    pub(super) fn send<'a, B: UploadBody>(
+        &self,
+        request: &'a mut Outgoing<B>,
+    ) -> impl Future<Output = Sent<B>> + use<'a, B> {
+        let (sender, scheme) = (self.connection.sender.clone(), self.connection.scheme.clone());
+        let (patience, uploading) = (self.connection.patience, Rc::clone(&self.upload));
         async move {
-            let mut sender = match sender.ready().await {
-                Ok(sender) => sender,
-                Err(error) => {
-                    to_http1(&mut request, host);
-                    return Err(Unsent { request: Some(Box::new(request)), error: error.into() });
-                }
-            };
-            let (head, body) = request.into_parts();
-            let listener = body.listener();
-            let mut spare =
-                body.is_end_stream().then(|| Request::from_parts(head.clone(), body.without_body()));
-            let sent = sender.send_request(Request::from_parts(head, ()), body.is_end_stream());
-            let broken = |error: h2::Error| {
-                let mut request = spare.take().filter(|_| is_untouched(&error));
-                if let Some(request) = &mut request {
-                    to_http1(request, host.clone());
-                }
-                Unsent { request: request.map(Box::new), error: error.into() }
-            };
-            let (answer, mut outgoing) = match sent {
-                Ok(sent) => sent,
-                Err(error) => return Err(Unsent { request: None, error: error.into() }),
-            };
-            if !body.is_end_stream() {
+            let ready = sender.ready().await;
+            let mut sender = ready.map_err(|error| Unsent { is_unsent: true, error: error.into() })?;
+            let head = said(request, scheme);
+            let upload = request.upload.take();
+            let is_alone = upload.is_none();
+            let (answer, mut outgoing) = sender
+                .send_request(head, is_alone)
+                .map_err(|error| Unsent { is_unsent: false, error: error.into() })?;
+            if let Some(upload) = upload {
                 let upload = async move {
-                    if let Err(error) = http2::send(body, &mut outgoing, patience).await {
+                    if let Err(error) = http2::send(upload, &mut outgoing, patience).await {
                         tracing::debug!(%error, "an upload to a backend ended early");
                     }
                 };
                 uploading.replace(Some(tokio::task::spawn_local(upload)));
             }
-            answered(answer, listener).await.map_err(broken)
+            answered(answer, request.listener.clone())
+                .await
+                .map_err(|error| Unsent { is_unsent: is_alone && is_untouched(&error), error: error.into() })
         }
     }
 }
@@ -252,10 +239,10 @@ fn is_untouched(error: &h2::Error) -> bool {
 }
 
 /// The answer, after what came before it.
-async fn answered(
+async fn answered<B>(
     mut answer: ResponseFuture,
     listener: Option<Listener>,
-) -> Result<Response<Answer>, h2::Error> {
+) -> Result<Response<Answer<B>>, h2::Error> {
     while let Some(interim) = poll_fn(|cx| answer.poll_informational(cx)).await {
         let mut interim = interim?;
         http2::trim_values(interim.headers_mut());
@@ -269,38 +256,29 @@ async fn answered(
     Ok(Response::from_parts(head, Answer::Http2(Box::new(body))))
 }
 
-/// Says in HTTP/2's words what a head says in HTTP/1.1's (RFC 9113 section 8.3.1): the host becomes `:authority`.
-/// What was taken out is given back.
-fn to_http2<B>(request: &mut Request<Upload<B>>, scheme: Scheme) -> Option<HeaderValue>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    let length = request.body().size_hint().exact();
-    let is_empty_by_nature = request.method().is_safe() || *request.method() == Method::DELETE;
-    let headers = request.headers_mut();
-    http2::strip_connection_headers(headers);
+/// A request's head in HTTP/2's words (RFC 9113 section 8.3.1): the host becomes `:authority`.
+fn said<B: UploadBody>(request: &Outgoing<B>, scheme: Scheme) -> Request<()> {
+    let length = request.upload.as_ref().map_or(Some(0), |upload| upload.size_hint().exact());
+    let method = &request.head.method;
+    let is_empty_by_nature = method.is_safe() || *method == Method::DELETE;
+    let mut headers = HeaderMap::with_capacity(request.head.headers.len() + ADDED);
+    request.each(|name, value| {
+        headers.append(name, value.clone());
+    });
+    http2::strip_connection_headers(&mut headers);
     if let Some(length) = length.filter(|length| *length > 0 || !is_empty_by_nature) {
         headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
     }
-    let host = headers.remove(HOST)?;
     let mut parts = Parts::default();
     parts.scheme = Some(scheme);
-    parts.authority = Authority::try_from(host.as_bytes()).ok();
-    parts.path_and_query = request.uri().path_and_query().cloned();
+    parts.authority = headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    parts.path_and_query = request.head.uri.path_and_query().cloned();
+    let mut said = Request::new(());
+    *said.method_mut() = method.clone();
+    *said.version_mut() = Version::HTTP_2;
     if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+        *said.uri_mut() = uri;
     }
-    *request.version_mut() = Version::HTTP_2;
-    Some(host)
-}
-
-fn to_http1<B>(request: &mut Request<B>, host: Option<HeaderValue>) {
-    if let Some(host) = host {
-        request.headers_mut().insert(HOST, host);
-    }
-    if let Some(path) = request.uri().path_and_query().cloned() {
-        *request.uri_mut() = Uri::from(path);
-    }
-    *request.version_mut() = Version::HTTP_11;
+    *said.headers_mut() = headers;
+    said
 }

@@ -14,21 +14,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryFutureExt as _;
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
 
-use self::http1::Connection;
+use self::http1::{Connection, Hearing};
 use self::http2::Stream;
-use super::Prepared;
 use super::error::{Break, Reason};
 use super::fleet::{Member, Offer, Team, Version};
-use super::interim;
-use super::upload::{BoxError, Upload};
+use super::outgoing::Outgoing;
+use super::upload::UploadBody;
+use super::wire::Wire;
 use crate::http2::Received;
 
 /// How long the last piece of an upload may take once its answer has ended.
@@ -57,17 +54,20 @@ enum Link<B> {
 }
 
 /// An answer's head, or why there is none.
-type Sent<B> = Result<Response<Answer>, Unsent<B>>;
+type Sent<B> = Result<Response<Answer<B>>, Unsent>;
 
 /// An answer's body, as it comes.
-pub(super) enum Answer {
-    Http1(Incoming),
+pub(super) enum Answer<B> {
+    Http1(Hearing<B>),
     Http2(Box<Received>),
+    /// All of it was taken.
+    Over,
 }
 
-/// Why a request was not answered, with the request if nothing of it was sent.
-pub(super) struct Unsent<B> {
-    pub(super) request: Option<Prepared<B>>,
+/// Why a request was not answered.
+pub(super) struct Unsent {
+    /// Whether the instance has nothing of it, and its body is as it was.
+    pub(super) is_unsent: bool,
     pub(super) error: Break,
 }
 
@@ -118,11 +118,7 @@ impl<B> Seat<B> {
     }
 }
 
-impl<B> Seat<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Seat<B> {
     /// A new connection.
     pub(super) async fn connect(self, offer: Offer) -> Result<Lease<B>, Reason> {
         let instance = Rc::clone(&self.0);
@@ -140,7 +136,7 @@ where
             instance.member.prefers_http2.store(version == Version::Http2, Ordering::Relaxed);
         }
         let link = match version {
-            Version::Http1 => Link::Own(Connection::new(socket, limit).await?),
+            Version::Http1 => Link::Own(Connection::new(socket)),
             Version::Http2 => {
                 let handshake = timeout(limit, instance.shared.open(socket, &instance.team.rule));
                 let stream = handshake.await.map_err(|_| Reason::ConnectTimeout)??;
@@ -152,52 +148,46 @@ where
     }
 }
 
-impl<B> Lease<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<B: UploadBody> Lease<B> {
     /// Sends a request; the answer's head is waited for.
-    pub(super) fn send(&mut self, mut request: Request<Upload<B>>) -> impl Future<Output = Sent<B>> + use<B> {
-        match &mut self.link {
-            Link::Own(connection) => {
-                interim::listen(&mut request);
-                let sending = connection.sender.try_send_request(request);
-                Either::Left(sending.map_ok(|answer| answer.map(Answer::Http1)).map_err(Unsent::from))
-            }
+    pub(super) fn send<'a>(
+        &self,
+        request: &'a mut Outgoing<B>,
+    ) -> impl Future<Output = Sent<B>> + use<'a, B> {
+        match &self.link {
+            Link::Own(connection) => Either::Left(connection.send(request)),
             Link::Shared(stream) => Either::Right(stream.send(request)),
         }
     }
 }
 
-impl<B> From<TrySendError<Request<Upload<B>>>> for Unsent<B> {
-    fn from(mut unsent: TrySendError<Request<Upload<B>>>) -> Self {
-        Self { request: unsent.take_message().map(Box::new), error: unsent.into_error().into() }
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Break;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Break>>> {
-        match self.get_mut() {
-            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Break::from),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Break::from),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
+impl<B> Answer<B> {
+    /// Whether all of it was taken.
+    pub(super) fn is_over(&self) -> bool {
         match self {
-            Self::Http1(body) => body.is_end_stream(),
+            Self::Http1(body) => body.is_over(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Over => true,
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    /// How much of it is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Over => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B: UploadBody> Answer<B> {
+    /// What comes next of it.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Break>>> {
+        match self {
+            Self::Http1(body) => body.poll_frame(cx),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Break::from),
+            Self::Over => Poll::Ready(None),
         }
     }
 }
@@ -232,13 +222,17 @@ impl<B> Lease<B> {
     }
 }
 
-impl<B: 'static> Lease<B> {
+impl<B: UploadBody> Lease<B> {
     /// Gives the connection back for the next request.
     pub(super) fn give_back(self) {
+        let is_sent = match &self.link {
+            Link::Own(connection) => connection.is_sent(),
+            Link::Shared(stream) => !stream.is_uploading(),
+        };
         match self {
+            late if !is_sent => late.give_back_later(LAST_PIECE),
             Self { seat, link: Link::Own(connection) } => http1::keep(&seat.0, connection),
-            Self { link: Link::Shared(stream), .. } if !stream.is_uploading() => {}
-            late @ Self { link: Link::Shared(_), .. } => late.give_back_later(LAST_PIECE),
+            Self { link: Link::Shared(_), .. } => {}
         }
     }
 
@@ -247,8 +241,9 @@ impl<B: 'static> Lease<B> {
         let Self { seat, link } = self;
         tokio::task::spawn_local(async move {
             match link {
-                Link::Own(mut connection) => {
-                    if let Ok(Ok(())) = timeout(patience, connection.sender.ready()).await {
+                Link::Own(connection) if connection.is_last() => {}
+                Link::Own(connection) => {
+                    if let Ok(Ok(())) = timeout(patience, connection.sent()).await {
                         http1::keep(&seat.0, connection);
                     }
                 }
@@ -256,6 +251,16 @@ impl<B: 'static> Lease<B> {
                 Link::Shared(stream) => drop(timeout(patience, stream.uploaded()).await),
             }
         });
+    }
+}
+
+impl<B> Lease<B> {
+    /// The bytes of another protocol, once the answer says that it follows, and those that have come already.
+    pub(super) fn switch(&self) -> Option<(Wire, Bytes)> {
+        match &self.link {
+            Link::Own(connection) => connection.switch(),
+            Link::Shared(_) => None,
+        }
     }
 }
 

@@ -78,11 +78,10 @@ struct Flow {
 
 impl Tunnel {
     pub(super) async fn run<B>(mut self, client: ClientEnd, backend: BackendEnd<B>) {
-        let opened = timeout(OPENING, async { tokio::join!(client.open(), backend.open()) }).await;
-        let Ok((Some(client), Ok((backend, _lease)))) = opened else {
+        let Ok(Some(client)) = timeout(OPENING, client.open()).await else {
             return tracing::debug!(caf = %self.caf, "a tunnel did not open");
         };
-        let backend = TokioIo::new(backend);
+        let (backend, _lease) = backend.open();
         let end = match client {
             Opened::Http1(client) => self.carry(TokioIo::new(client), backend).await,
             Opened::Http2(client) => self.carry(client, backend).await,
