@@ -1,7 +1,7 @@
 //! The permit: a request that was not admitted cannot reach the forwarder, by construction.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Request};
 
@@ -13,7 +13,7 @@ use crate::domain::CafCode;
 ///
 /// ```compile_fail,E0451
 /// use octroi::entry::Admitted;
-/// let _ = |papers, volets, assertion| Admitted { papers, volets, assertion };
+/// let _ = |papers| Admitted { papers };
 /// ```
 ///
 /// Nor be used for two requests:
@@ -28,11 +28,9 @@ use crate::domain::CafCode;
 #[derive(Debug)]
 pub struct Admitted {
     papers: Arc<Papers>,
-    volets: HeaderValue,
-    assertion: HeaderValue,
 }
 
-/// What a backend is told of a session, ready to be put into a request; the same for its whole life.
+/// What a backend is told of a session, ready to be put into a request; the same for as long as its assertion is used.
 #[derive(Debug)]
 pub struct Papers {
     /// The Caf.
@@ -45,6 +43,12 @@ pub struct Papers {
     pub siret: HeaderValue,
     /// `X-Esat-Identifiant-Communication`, where entry was by it.
     pub identifiant_communication: Option<HeaderValue>,
+    /// `X-Octroi-Volets`: the open volets, comma separated.
+    pub volets: HeaderValue,
+    /// `X-Octroi-Assertion`: the same facts, signed.
+    pub assertion: HeaderValue,
+    /// All of it as it goes over the wire, once somebody has written it.
+    pub lines: OnceLock<Vec<u8>>,
 }
 
 /// Where a request comes from, as far as the gateway believes it.
@@ -78,14 +82,14 @@ pub struct AdmittedRequest<B> {
 }
 
 impl Admitted {
-    pub(super) fn new(papers: Arc<Papers>, volets: HeaderValue, assertion: HeaderValue) -> Self {
-        Self { papers, volets, assertion }
+    pub(super) fn new(papers: Arc<Papers>) -> Self {
+        Self { papers }
     }
 
     /// A permit that nothing stands behind, to test what uses permits.
     #[cfg(test)]
-    pub(crate) fn for_tests(papers: Arc<Papers>, volets: HeaderValue, assertion: HeaderValue) -> Self {
-        Self::new(papers, volets, assertion)
+    pub(crate) fn for_tests(papers: Arc<Papers>) -> Self {
+        Self::new(papers)
     }
 
     /// The Caf whose backend the request belongs to.
@@ -96,16 +100,6 @@ impl Admitted {
     /// What a backend is told of the session.
     pub fn papers(&self) -> &Papers {
         &self.papers
-    }
-
-    /// `X-Octroi-Volets`: the open volets, comma separated.
-    pub fn volets(&self) -> &HeaderValue {
-        &self.volets
-    }
-
-    /// `X-Octroi-Assertion`: the same facts, signed.
-    pub fn assertion(&self) -> &HeaderValue {
-        &self.assertion
     }
 
     /// Gives the permit up for one request.

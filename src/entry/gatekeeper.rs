@@ -1,6 +1,6 @@
 //! The one who lets a request through: calendar, papers, assertion.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
@@ -17,7 +17,7 @@ pub struct Gatekeeper {
     signer: Arc<Signer>,
     clock: Clock,
     issuer: String,
-    folders: Cache<SessionId, Arc<Folder>>,
+    folders: Cache<SessionId, Arc<ArcSwap<Signed>>>,
     today: ArcSwapOption<Today>,
 }
 
@@ -40,15 +40,10 @@ pub enum NotAdmitted {
     NoKey,
 }
 
-/// A session's papers, and its last assertion.
-struct Folder {
+/// A session's papers, as they were signed last.
+struct Signed {
     papers: Arc<Papers>,
-    assertion: ArcSwap<Assertion>,
-}
-
-struct Assertion {
-    value: HeaderValue,
-    signed_at_ms: i64,
+    at_ms: i64,
     day: Arc<Today>,
 }
 
@@ -104,8 +99,7 @@ impl Gatekeeper {
             Some(folder) => folder,
             None => self.open_folder(session.id(), ready, &today)?,
         };
-        let assertion = self.assertion(&folder, ready, &today, now.as_millisecond())?;
-        Ok(Admitted::new(Arc::clone(&folder.papers), today.header.clone(), assertion))
+        Ok(Admitted::new(self.papers(&folder, ready, &today, now.as_millisecond())?))
     }
 
     /// The calendar that decides.
@@ -118,41 +112,32 @@ impl Gatekeeper {
         id: &SessionId,
         ready: &Ready,
         today: &Arc<Today>,
-    ) -> Result<Arc<Folder>, NotAdmitted> {
-        let holder = ready.holder();
-        let papers = Papers {
-            caf: ready.caf(),
-            caf_code: header(ready.caf().as_str()),
-            compte: header(holder.account().as_str()),
-            siret: header(holder.siret().as_str()),
-            identifiant_communication: ready.identifiant_communication().map(|idc| header(idc.as_str())),
-        };
-        let assertion = self.sign(ready, today, self.clock.now_ms())?;
-        let folder =
-            Arc::new(Folder { papers: Arc::new(papers), assertion: ArcSwap::from_pointee(assertion) });
+    ) -> Result<Arc<ArcSwap<Signed>>, NotAdmitted> {
+        let signed = self.sign(ready, today, self.clock.now_ms())?;
+        let folder = Arc::new(ArcSwap::from_pointee(signed));
         self.folders.insert(*id, Arc::clone(&folder));
         Ok(folder)
     }
 
-    fn assertion(
+    fn papers(
         &self,
-        folder: &Folder,
+        folder: &ArcSwap<Signed>,
         ready: &Ready,
         today: &Arc<Today>,
         now_ms: i64,
-    ) -> Result<HeaderValue, NotAdmitted> {
-        let last = folder.assertion.load();
-        let age = now_ms - last.signed_at_ms;
+    ) -> Result<Arc<Papers>, NotAdmitted> {
+        let last = folder.load();
+        let age = now_ms - last.at_ms;
         if (0..USED_FOR_MS).contains(&age) && Arc::ptr_eq(&last.day, today) {
-            return Ok(last.value.clone());
+            return Ok(Arc::clone(&last.papers));
         }
         let fresh = self.sign(ready, today, now_ms)?;
-        let value = fresh.value.clone();
-        folder.assertion.store(Arc::new(fresh));
-        Ok(value)
+        let papers = Arc::clone(&fresh.papers);
+        folder.store(Arc::new(fresh));
+        Ok(papers)
     }
 
-    fn sign(&self, ready: &Ready, today: &Arc<Today>, now_ms: i64) -> Result<Assertion, NotAdmitted> {
+    fn sign(&self, ready: &Ready, today: &Arc<Today>, now_ms: i64) -> Result<Signed, NotAdmitted> {
         let holder = ready.holder();
         let issued = now_ms.div_euclid(1_000);
         let (caf, communication) = (ready.caf(), ready.identifiant_communication());
@@ -168,7 +153,17 @@ impl Gatekeeper {
             volets: &today.names,
         };
         let token = self.signer.sign(&claims).ok_or(NotAdmitted::NoKey)?;
-        Ok(Assertion { value: header(&token), signed_at_ms: now_ms, day: Arc::clone(today) })
+        let papers = Papers {
+            caf,
+            caf_code: header(caf.as_str()),
+            compte: header(holder.account().as_str()),
+            siret: header(holder.siret().as_str()),
+            identifiant_communication: communication.map(|idc| header(idc.as_str())),
+            volets: today.header.clone(),
+            assertion: header(&token),
+            lines: OnceLock::new(),
+        };
+        Ok(Signed { papers: Arc::new(papers), at_ms: now_ms, day: Arc::clone(today) })
     }
 
     fn today(&self, now_ms: i64) -> Arc<Today> {

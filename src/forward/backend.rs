@@ -207,22 +207,28 @@ impl<B: UploadBody> Backend<B> {
     ) -> Result<T, Reason> {
         let limit = self.team.rule.times.first_byte;
         let mut answer = pin!(answer);
-        timer.as_mut().reset((Instant::now() + limit).min(deadline));
+        let began = Instant::now();
+        let end = (began + limit).min(deadline);
+        // One that ends sooner is put off once it has ended: most answers come long before.
+        if timer.is_elapsed() || timer.deadline() > end {
+            timer.as_mut().reset(end);
+        }
         loop {
             tokio::select! {
                 biased;
                 answer = &mut answer => return Ok(answer),
                 () = &mut timer => {}
             }
-            if deadline <= Instant::now() {
+            let now = Instant::now();
+            if deadline <= now {
                 return Err(Reason::RequestTimeout);
             }
             let (since, reason) = match upload.map(Progress::silence) {
-                None => return Err(Reason::FirstByteTimeout),
+                None => (began, Reason::FirstByteTimeout),
                 Some(Silence::Since(moved)) => (moved, Reason::FirstByteTimeout),
                 Some(Silence::OfClient(moved)) => (moved, Reason::ClientBody),
             };
-            if since + limit <= Instant::now() {
+            if since + limit <= now {
                 return Err(reason);
             }
             timer.as_mut().reset((since + limit).min(deadline));

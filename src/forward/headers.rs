@@ -20,7 +20,7 @@ use super::cookies::Tag;
 use super::error::Reason;
 use super::names;
 use super::sticky::Mark;
-use crate::entry::{Admitted, Provenance};
+use crate::entry::{Admitted, Papers, Provenance};
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -46,7 +46,7 @@ pub(super) struct Word {
 }
 
 /// What a trusted proxy says of the client by itself, and is left to it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Kept {
     forwarded_for: bool,
@@ -123,31 +123,46 @@ impl Word {
 
     /// Calls `say` with each header.
     pub(super) fn each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
-        let Self { permit, from, origin, kept } = self;
-        let papers = permit.papers();
-        say(&names::CAF_CODE, &papers.caf_code);
-        say(&names::COMPTE, &papers.compte);
-        say(&names::SIRET, &papers.siret);
-        if let Some(communication) = &papers.identifiant_communication {
-            say(&names::COMMUNICATION, communication);
-        }
-        say(&names::VOLETS, permit.volets());
-        say(&names::ASSERTION, permit.assertion());
-        say(&names::REQUEST_ID, &from.request_id);
-        say(&names::TRACEPARENT, &from.traceparent);
-        if !kept.forwarded_for {
-            say(&names::FORWARDED_FOR, &origin.forwarded_for);
-        }
-        if !kept.forwarded {
-            say(&FORWARDED, &origin.forwarded);
-        }
-        if !kept.proto {
-            say(&names::FORWARDED_PROTO, if from.https { &HTTPS } else { &HTTP });
-        }
-        if !kept.host {
-            say(&names::FORWARDED_HOST, &origin.host);
+        say_papers(self.permit.papers(), &mut say);
+        say(&names::REQUEST_ID, &self.from.request_id);
+        say(&names::TRACEPARENT, &self.from.traceparent);
+        self.origin.each(self.kept, &mut say);
+    }
+
+    /// Writes the same as lines of HTTP/1.1; what many requests say alike is put together once.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let papers = self.permit.papers();
+        out.extend_from_slice(papers.lines.get_or_init(|| {
+            let mut lines = Vec::new();
+            say_papers(papers, &mut |name, value| write_field(name, value, &mut lines));
+            lines
+        }));
+        write_field(&names::REQUEST_ID, &self.from.request_id, out);
+        write_field(&names::TRACEPARENT, &self.from.traceparent, out);
+        if self.kept == Kept::default() {
+            out.extend_from_slice(&self.origin.lines);
+        } else {
+            self.origin.each(self.kept, &mut |name, value| write_field(name, value, out));
         }
     }
+}
+
+/// Writes a header or a trailer as HTTP/1.1 has it (RFC 9112 section 5).
+pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+    for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        out.extend_from_slice(piece);
+    }
+}
+
+fn say_papers(papers: &Papers, say: &mut impl FnMut(&HeaderName, &HeaderValue)) {
+    say(&names::CAF_CODE, &papers.caf_code);
+    say(&names::COMPTE, &papers.compte);
+    say(&names::SIRET, &papers.siret);
+    if let Some(communication) = &papers.identifiant_communication {
+        say(&names::COMMUNICATION, communication);
+    }
+    say(&names::VOLETS, &papers.volets);
+    say(&names::ASSERTION, &papers.assertion);
 }
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
@@ -225,8 +240,13 @@ fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHi
 
 /// RFC 9110 section 8.6: digits alone.
 pub(super) fn parse_length(value: &HeaderValue) -> Option<u64> {
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
-    digits.parse().ok()
+    read_length(value.as_bytes())
+}
+
+/// The same, of bytes.
+pub(super) fn read_length(digits: &[u8]) -> Option<u64> {
+    let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
 }
 
 /// The host that the client asked: the target's authority where it has one (RFC 9112 section 3.2.2, RFC
@@ -279,7 +299,8 @@ fn settle_te(headers: &mut HeaderMap) {
     }
 }
 
-fn names_in(list: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+/// The names in a list of them.
+pub(super) fn names_in(list: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let members = list.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
     let members = members.filter(|member| !member.eq_ignore_ascii_case(b"keep-alive"));
     members.filter_map(|member| HeaderName::from_bytes(member).ok())
@@ -305,6 +326,8 @@ struct Origin {
     host: HeaderValue,
     forwarded_for: HeaderValue,
     forwarded: HeaderValue,
+    /// All of it as HTTP/1.1 has it.
+    lines: Vec<u8>,
 }
 
 /// Clients remembered.
@@ -342,8 +365,29 @@ impl Origin {
         let value = |bytes: &[u8]| {
             HeaderValue::from_bytes(bytes).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
         };
-        let forwarded = value(scratch);
-        Self { client, https, host: host.clone(), forwarded_for: value(address.as_bytes()), forwarded }
+        let (forwarded, forwarded_for) = (value(scratch), value(address.as_bytes()));
+        let mut origin =
+            Self { client, https, host: host.clone(), forwarded_for, forwarded, lines: Vec::new() };
+        let mut lines = Vec::new();
+        origin.each(Kept::default(), &mut |name, value| write_field(name, value, &mut lines));
+        origin.lines = lines;
+        origin
+    }
+
+    /// Calls `say` with each header, but for those that are kept of a proxy's.
+    fn each(&self, kept: Kept, say: &mut impl FnMut(&HeaderName, &HeaderValue)) {
+        if !kept.forwarded_for {
+            say(&names::FORWARDED_FOR, &self.forwarded_for);
+        }
+        if !kept.forwarded {
+            say(&FORWARDED, &self.forwarded);
+        }
+        if !kept.proto {
+            say(&names::FORWARDED_PROTO, if self.https { &HTTPS } else { &HTTP });
+        }
+        if !kept.host {
+            say(&names::FORWARDED_HOST, &self.host);
+        }
     }
 }
 

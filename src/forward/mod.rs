@@ -60,6 +60,9 @@ pub use self::upload::{BoxError, UploadBody};
 /// Forwards admitted requests whose bodies are `B`. Clones share their connections.
 pub struct Forwarder<B>(Rc<Inner<B>>);
 
+/// Whom a request is sent to, the request, and how it is sent.
+type Prepared<'a, B> = (&'a Backend<B>, Box<Outgoing<B>>, Plan);
+
 struct Inner<B> {
     /// Sorted by code.
     backends: Vec<Backend<B>>,
@@ -129,7 +132,7 @@ impl<B: UploadBody> Inner<B> {
         &self,
         admitted: AdmittedRequest<B>,
         teller: Option<Arc<dyn Teller>>,
-    ) -> Result<(&Backend<B>, Box<Outgoing<B>>, Plan), Reason> {
+    ) -> Result<Prepared<'_, B>, Reason> {
         let backend = self.backend(admitted.caf()).ok_or(Reason::NoBackend)?;
         let (permit, request, from) = admitted.into_parts();
         let (mut head, body) = request.into_parts();

@@ -39,9 +39,11 @@ pub(super) fn permit(caf: &str) -> Admitted {
         compte: HeaderValue::from_static("direction@esat.example"),
         siret: HeaderValue::from_static("73282932000074"),
         identifiant_communication: None,
+        volets: HeaderValue::from_static("changement-activite"),
+        assertion: HeaderValue::from_static("signed"),
+        lines: std::sync::OnceLock::new(),
     };
-    let volets = HeaderValue::from_static("changement-activite");
-    Admitted::for_tests(Arc::new(papers), volets, HeaderValue::from_static("signed"))
+    Admitted::for_tests(Arc::new(papers))
 }
 
 pub(super) fn provenance() -> Provenance {

@@ -100,10 +100,15 @@ impl Link {
         self.tunnel_over.notify_one();
     }
 
+    /// Whether something is to be sent before anything else that comes.
+    pub fn has_interim(&self) -> bool {
+        self.has_interim.load(Ordering::Acquire)
+    }
+
     /// What is to be sent before anything else that comes.
     pub fn interim(&self) -> Vec<Interim> {
         // Almost always there is nothing: the lock is not worth it then.
-        if !self.has_interim.load(Ordering::Acquire) {
+        if !self.has_interim() {
             return Vec::new();
         }
         self.has_interim.store(false, Ordering::Release);

@@ -270,8 +270,8 @@ impl Tongue {
     fn of(headers: &HeaderMap) -> Self {
         let mut accepted = headers.get_all(ACCEPT).iter();
         match (accepted.next(), accepted.next()) {
-            _ if is_script(headers) => Self::Read(Rendering::Json),
             (None, _) => Self::Read(Rendering::Json),
+            _ if is_script(headers) => Self::Read(Rendering::Json),
             (Some(accept), None) if !headers.contains_key(CONTENT_TYPE) => Self::Unread(accept.clone()),
             _ => Self::Read(read_tongue(headers)),
         }

@@ -1,7 +1,10 @@
 //! HTML to a browser, JSON to a program (RFC 9110 section 12.5.1, as far as the contract needs it).
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
+
+static FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The tongue of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +71,9 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 /// Whether a page's script asks, rather than a person's link or form: Fetch Metadata says so, and before it, or
 /// over plain HTTP, the libraries of its time did.
 pub fn is_script(headers: &HeaderMap) -> bool {
-    match headers.get("sec-fetch-mode") {
+    match headers.get(&FETCH_MODE) {
         Some(mode) => mode != "navigate",
-        None => headers.get("x-requested-with").is_some_and(|asker| asker == "XMLHttpRequest"),
+        None => headers.get(&REQUESTED_WITH).is_some_and(|asker| asker == "XMLHttpRequest"),
     }
 }
 

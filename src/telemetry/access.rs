@@ -133,7 +133,8 @@ fn write_time(at_ms: i64, out: &mut Vec<u8>) {
 /// What a client wrote can neither end the line nor a string in it (RFC 8259 section 7).
 fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    // All of it is looked at, whatever is found: so several bytes are at once.
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         return out.extend_from_slice(text.as_bytes());
     }
     for character in text.chars() {

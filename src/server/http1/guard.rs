@@ -38,6 +38,8 @@ pub(in crate::server) struct Guard<S> {
 /// A refused client has that long to take its answer before what it still sends is answered by a reset,
 /// which could take the answer away from it.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// An answer up to this size goes out in one piece.
+const SMALL: usize = 4 * 1024;
 /// Most that is held back while a request may change the protocol.
 const EARLY: usize = 64 * 1024;
 
@@ -204,6 +206,9 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
         if self.link.is_cut() {
             return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
+        if self.first.is_empty() && !self.link.has_interim() {
+            return Poll::Ready(Ok(()));
+        }
         loop {
             if self.first.is_empty() {
                 self.first = self.link.interim().iter().flat_map(written).collect();
@@ -268,7 +273,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         self.link.flushed(false);
         ready!(self.poll_first(cx))?;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SMALL {
+            // A copy costs less than what the kernel takes for several pieces.
+            let whole = slices.iter().map(|slice| &**slice).collect::<Vec<_>>().concat();
+            Pin::new(&mut self.stream).poll_write(cx, &whole)
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        };
         self.written(written, cx)
     }
 

@@ -8,14 +8,16 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Response, StatusCode};
+use http::header::TRAILER;
+use http::{HeaderName, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use memchr::memchr;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::chunks::{Chunks, Piece};
-use super::heads::{self, Length};
+use super::heads::{self, Head, Length};
 use crate::forward::error::Break;
+use crate::forward::headers::{names_in, write_field};
 use crate::forward::interim::Listener;
 use crate::forward::outgoing::Outgoing;
 use crate::forward::upload::{Upload, UploadBody};
@@ -41,6 +43,8 @@ struct Outward<B> {
     upload: Option<Upload<B>>,
     /// What is left of the length that was said; `None` where the body goes in chunks.
     left: Option<u64>,
+    /// The trailers that the head has told of (RFC 9110 section 6.6.2): many a backend would not expect others.
+    trailers: Vec<HeaderName>,
     /// Whether the wire has taken anything of the request, or of its body.
     has_begun: bool,
 }
@@ -87,6 +91,7 @@ impl<B> Dialogue<B> {
             tail: b"",
             upload: None,
             left: None,
+            trailers: Vec::new(),
             has_begun: false,
         };
         let inward = Inward {
@@ -168,6 +173,7 @@ impl<B: UploadBody> Dialogue<B> {
         // The head says the same of it (RFC 9112 section 6).
         outward.left = request.upload.as_ref().map_or(Some(0), |upload| upload.size_hint().exact());
         outward.upload = request.upload.take();
+        outward.trailers = request.head.headers.get_all(TRAILER).iter().flat_map(names_in).collect();
         let inward = &mut self.inward;
         (inward.at, inward.seen, inward.room) = (At::Head, 0, ROOM);
         inward.is_bare = request.is_for_head_alone();
@@ -184,16 +190,17 @@ impl<B: UploadBody> Dialogue<B> {
                 }
                 continue;
             };
-            if head.status().is_informational() && head.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let answer = &head.answer;
+            if answer.status().is_informational() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 if let Some(listener) = &self.inward.listener {
-                    listener.hear(head.status(), head.headers());
+                    listener.hear(answer.status(), answer.headers());
                 }
                 // It may have been what the body waited for.
                 self.go_on(cx)?;
                 continue;
             }
             self.inward.begin_body(&head)?;
-            return Poll::Ready(Ok(head));
+            return Poll::Ready(Ok(head.answer));
         }
     }
 
@@ -319,8 +326,8 @@ impl<B: UploadBody> Outward<B> {
                 self.upload = None;
                 if let (Ok(trailers), None) = (frame.into_trailers(), self.left) {
                     self.text.extend_from_slice(b"0\r\n");
-                    for (name, value) in &trailers {
-                        heads::write_field(name, value, &mut self.text);
+                    for (name, value) in trailers.iter().filter(|(name, _)| self.trailers.contains(name)) {
+                        write_field(name, value, &mut self.text);
                     }
                     self.text.extend_from_slice(b"\r\n");
                 }
@@ -367,7 +374,7 @@ impl<B: UploadBody> Outward<B> {
 
 impl Inward {
     /// A head, if there is a whole one. Each line that ends is a reason to look again.
-    fn head(&mut self) -> Result<Option<Response<()>>, Break> {
+    fn head(&mut self) -> Result<Option<Head>, Break> {
         let new = self.bytes.get(self.seen..).unwrap_or_default();
         if memchr(b'\n', new).is_none() && self.bytes.len() < heads::HEAD {
             self.seen = self.bytes.len();
@@ -378,12 +385,12 @@ impl Inward {
         Ok(head)
     }
 
-    fn begin_body(&mut self, head: &Response<()>) -> Result<(), Break> {
-        self.is_last = heads::is_last(head);
-        self.at = if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+    fn begin_body(&mut self, head: &Head) -> Result<(), Break> {
+        self.is_last = head.is_last;
+        self.at = if head.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             At::Switched
         } else {
-            match heads::length(head, self.is_bare)? {
+            match head.length(self.is_bare)? {
                 Length::Known(0) => At::Over,
                 Length::Known(length) => At::Known(length),
                 Length::Chunks => At::Chunks(Chunks::Size),

@@ -1,7 +1,6 @@
 //! Heads, as HTTP/1.1 has them (RFC 9112): a request's is written, an answer's read.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -10,7 +9,7 @@ use httparse::{Header, ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use crate::forward::error::Break;
-use crate::forward::headers::parse_length;
+use crate::forward::headers::{read_length, write_field};
 use crate::forward::outgoing::Outgoing;
 
 /// Largest head of an answer, in bytes, and most fields of it.
@@ -32,19 +31,24 @@ pub(super) fn write<B>(request: &Outgoing<B>, out: &mut Vec<u8>) {
     for piece in [request.head.method.as_str(), " ", request.target(), " HTTP/1.1\r\n"] {
         out.extend_from_slice(piece.as_bytes());
     }
-    request.each(|name, value| write_field(name, value, out));
+    for (name, value) in &request.head.headers {
+        write_field(name, value, out);
+    }
+    request.word.write(out);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a header or a trailer.
-pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
-    for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(piece);
-    }
+/// An answer's head, and what it says of the message that it begins.
+pub(super) struct Head {
+    pub(super) answer: Response<()>,
+    /// How its body would end; `None` where it is in doubt.
+    length: Option<Length>,
+    /// Whether the connection ends with it (RFC 9112 section 9.3).
+    pub(super) is_last: bool,
 }
 
 /// Takes an answer's head from what has come; `None` as long as it is not whole.
-pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Response<()>>, Break> {
+pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
     let mut head = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut head, incoming, &mut room);
@@ -56,9 +60,42 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Response<()>>, Brea
         }
         Err(_) => return Err(Break::NoHttp("a head that cannot be read")),
     };
+    let answer = start(&head)?;
+    let mut framing = Framing::default();
+    // Values stay where they have come: only names are copied, if they are no common ones.
+    let begin = incoming.as_ptr().addr();
+    let mut fields = Vec::with_capacity(head.headers.len());
+    for field in head.headers.iter() {
+        let name = name(field)?;
+        if !framing.note(&name, field.value) {
+            continue;
+        }
+        let place = match field.value.len() {
+            0 => 0..0,
+            length => {
+                let from = field.value.as_ptr().addr() - begin;
+                from..from + length
+            }
+        };
+        fields.push((name, place));
+    }
+    let bytes = incoming.split_to(end).freeze();
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for (name, place) in fields {
+        headers.append(name, HeaderValue::from_maybe_shared(bytes.slice(place)).map_err(|_| NO_FIELD)?);
+    }
+    let is_old = answer.version() < Version::HTTP_11;
+    let (length, is_last) = (framing.length(is_old), is_old || framing.closes);
+    let (mut parts, ()) = answer.into_parts();
+    parts.headers = headers;
+    Ok(Some(Head { answer: Response::from_parts(parts, ()), length, is_last }))
+}
+
+/// The status line.
+fn start(head: &httparse::Response<'_, '_>) -> Result<Response<()>, Break> {
     let mut answer = Response::new(());
-    *answer.status_mut() =
-        head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Break::NoHttp("no status"))?;
+    let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
+    *answer.status_mut() = status.ok_or(Break::NoHttp("no status"))?;
     *answer.version_mut() = if head.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     if let Some(reason) = head.reason
         && Some(reason) != answer.status().canonical_reason()
@@ -66,27 +103,73 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Response<()>>, Brea
     {
         answer.extensions_mut().insert(reason);
     }
-    // Values stay where they have come: only names are copied, if they are no common ones.
-    let start = incoming.as_ptr().addr();
-    let place = |value: &[u8]| match value.len() {
-        0 => 0..0,
-        length => {
-            let from = value.as_ptr().addr() - start;
-            from..from + length
+    Ok(answer)
+}
+
+/// What the headers say of the message.
+#[derive(Default)]
+struct Framing {
+    /// Whether a transfer coding was said, and whether the last one is `chunked`.
+    coding: Option<bool>,
+    length: Said,
+    closes: bool,
+}
+
+/// The length that was said.
+#[derive(Default, Clone, Copy)]
+enum Said {
+    #[default]
+    Nothing,
+    Length(u64),
+    /// What is none, or not the only one.
+    Doubt,
+}
+
+impl Framing {
+    /// Reads a header; whether it says anything else than how long the connection is kept, which ends here.
+    fn note(&mut self, name: &HeaderName, value: &[u8]) -> bool {
+        match *name {
+            CONNECTION => {
+                let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                self.closes |= words.any(|word| word.eq_ignore_ascii_case(b"close"));
+                return !(value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close"));
+            }
+            TRANSFER_ENCODING => {
+                let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+                self.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            }
+            CONTENT_LENGTH => {
+                self.length = match (self.length, read_length(value)) {
+                    (Said::Nothing, Some(length)) => Said::Length(length),
+                    _ => Said::Doubt,
+                };
+            }
+            _ => {}
         }
-    };
-    let fields: Vec<(HeaderName, Range<usize>)> = head
-        .headers
-        .iter()
-        .map(|field| Ok((name(field)?, place(field.value))))
-        .collect::<Result<_, Break>>()?;
-    let bytes = incoming.split_to(end).freeze();
-    let headers = answer.headers_mut();
-    headers.reserve(fields.len());
-    for (name, range) in fields {
-        headers.append(name, HeaderValue::from_maybe_shared(bytes.slice(range)).map_err(|_| NO_FIELD)?);
+        true
     }
-    Ok(Some(answer))
+
+    /// RFC 9112 section 6.3.
+    fn length(&self, is_old: bool) -> Option<Length> {
+        match (self.coding, self.length) {
+            (Some(_), _) if is_old => None,
+            (Some(true), _) => Some(Length::Chunks),
+            (Some(false), _) | (None, Said::Nothing) => Some(Length::Open),
+            (None, Said::Length(length)) => Some(Length::Known(length)),
+            (None, Said::Doubt) => None,
+        }
+    }
+}
+
+impl Head {
+    /// How the end of its body is known; `is_bare` is whether it has none whatever it says.
+    pub(super) fn length(&self, is_bare: bool) -> Result<Length, Break> {
+        let status = self.answer.status();
+        if is_bare || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
+            return Ok(Length::Known(0));
+        }
+        self.length.ok_or(Break::NoHttp("its length is in doubt"))
+    }
 }
 
 /// A trailer.
@@ -96,39 +179,4 @@ pub(super) fn field(field: &Header<'_>) -> Result<(HeaderName, HeaderValue), Bre
 
 fn name(field: &Header<'_>) -> Result<HeaderName, Break> {
     HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| NO_FIELD)
-}
-
-/// How the end of the body after a head is known; `is_bare` is whether none follows it whatever it says.
-pub(super) fn length(head: &Response<()>, is_bare: bool) -> Result<Length, Break> {
-    let (status, headers) = (head.status(), head.headers());
-    if is_bare || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
-        return Ok(Length::Known(0));
-    }
-    if let Some(coding) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
-        let last = coding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        if head.version() < Version::HTTP_11 {
-            return Err(Break::NoHttp("a transfer coding in HTTP/1.0"));
-        }
-        let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        return Ok(if is_chunked { Length::Chunks } else { Length::Open });
-    }
-    let mut said = headers.get_all(CONTENT_LENGTH).iter();
-    match (said.next(), said.next()) {
-        (None, _) => Ok(Length::Open),
-        (Some(length), None) => {
-            parse_length(length).map(Length::Known).ok_or(Break::NoHttp("a length that is none"))
-        }
-        _ => Err(Break::NoHttp("two lengths")),
-    }
-}
-
-/// Whether the connection ends with the answer of this head (RFC 9112 section 9.3).
-pub(super) fn is_last(head: &Response<()>) -> bool {
-    head.version() < Version::HTTP_11 || names_close(head.headers())
-}
-
-fn names_close(headers: &HeaderMap) -> bool {
-    let words =
-        headers.get_all(CONNECTION).iter().flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
-    words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"close"))
 }

@@ -4,10 +4,10 @@ use http_body::Frame;
 use proptest::prelude::*;
 
 use super::chunks::{Chunks, Piece};
-use super::heads::{self, Length};
+use super::heads::{self, Head, Length};
 use crate::forward::error::Break;
 
-fn head(text: &str) -> Result<Option<http::Response<()>>, Break> {
+fn head(text: &str) -> Result<Option<Head>, Break> {
     heads::read(&mut BytesMut::from(text))
 }
 
@@ -20,7 +20,7 @@ fn a_head_is_read_once_it_is_whole() {
     }
     let mut bytes = BytesMut::from(text);
     bytes.extend_from_slice(b"body");
-    let answer = heads::read(&mut bytes).expect("a head").expect("whole");
+    let answer = heads::read(&mut bytes).expect("a head").expect("whole").answer;
     assert_eq!(
         (answer.status().as_u16(), answer.version(), &bytes[..]),
         (299, Version::HTTP_11, &b"body"[..])
@@ -60,7 +60,7 @@ fn a_head_that_cannot_be_read_is_refused() {
 fn a_body_has_one_length() {
     let length = |lines: &str, is_bare| {
         let text = format!("HTTP/1.1 {lines}\r\n\r\n");
-        heads::length(&head(&text).expect("a head").expect("whole"), is_bare).ok()
+        head(&text).expect("a head").expect("whole").length(is_bare).ok()
     };
     assert_eq!(length("200 OK\r\nContent-Length: 3", false), Some(Length::Known(3)));
     assert_eq!(length("200 OK\r\nContent-Length: 3", true), Some(Length::Known(0)));
@@ -76,11 +76,20 @@ fn a_body_has_one_length() {
         assert_eq!(length(&format!("200 OK\r\nContent-Length: {doubt}"), false), None, "{doubt}");
     }
     let old = head("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").expect("a head").expect("whole");
-    assert!(heads::length(&old, false).is_err() && heads::is_last(&old));
-    let last = |said: &str| {
-        heads::is_last(&head(&format!("HTTP/1.1 200 OK\r\n{said}\r\n")).expect("a head").expect("whole"))
+    assert!(old.length(false).is_err() && old.is_last);
+    let read = |said: &str| {
+        head(&format!(
+            "HTTP/1.1 200 OK
+{said}
+"
+        ))
+        .expect("a head")
+        .expect("whole")
     };
+    let last = |said: &str| read(said).is_last;
     assert!(last("Connection: x, Close\r\n") && last("Connection: x\r\nConnection: close\r\n"));
+    let kept = read("Connection: Keep-Alive\r\nConnection: close, X-A\r\n").answer;
+    assert_eq!(kept.headers()["connection"], "close, X-A");
     assert!(!last("") && !last("Connection: closed\r\n") && !last("Connection: keep-alive\r\n"));
 }
 
@@ -153,8 +162,8 @@ proptest! {
             prop_assert_eq!(one, other);
         }
         let start = [b"HTTP/1.1 200 OK\r\n".as_slice(), &bytes].concat();
-        if let Ok(Some(answer)) = heads::read(&mut BytesMut::from(start.as_slice())) {
-            prop_assert_eq!(answer.status(), StatusCode::OK);
+        if let Ok(Some(head)) = heads::read(&mut BytesMut::from(start.as_slice())) {
+            prop_assert_eq!(head.answer.status(), StatusCode::OK);
         }
     }
 }
