@@ -40,8 +40,8 @@ pub(super) fn accept_switch(
 
 fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec<u8>) -> Result<(), Reason> {
     let headers = &mut head.headers;
-    let survey = Survey::of(headers);
-    if survey.caf_code && names_another(headers, caf) {
+    let survey = Survey::of(headers, caf);
+    if survey.names_another {
         return Err(Reason::WrongCaf);
     }
     frame(headers, &survey, head.status)?;
@@ -54,7 +54,7 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec
     if survey.set_cookie {
         tag.outward(headers, mark, scratch);
     }
-    if survey.content_type && is_document(headers) && !is_public(headers) {
+    if survey.is_document && !survey.is_public {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     head.version = Version::HTTP_11;
@@ -65,26 +65,41 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Survey {
-    caf_code: bool,
+    /// Whether it names another Caf.
+    names_another: bool,
     transfer_encoding: bool,
-    content_length: bool,
+    /// Whether a transfer coding is not `chunked`.
+    other_coding: bool,
+    lengths: u8,
+    /// Whether one of them is no number.
+    no_length: bool,
     connection: bool,
     set_cookie: bool,
-    content_type: bool,
+    is_document: bool,
+    is_public: bool,
     unwanted: Vec<HeaderName>,
 }
 
 impl Survey {
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap, caf: CafCode) -> Self {
         let mut survey = Self::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
             match *name {
-                TRANSFER_ENCODING => survey.transfer_encoding = true,
-                CONTENT_LENGTH => survey.content_length = true,
+                TRANSFER_ENCODING => {
+                    survey.transfer_encoding = true;
+                    survey.other_coding |= !value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                }
+                CONTENT_LENGTH => {
+                    survey.lengths = survey.lengths.saturating_add(1);
+                    survey.no_length |= parse_length(value).is_none();
+                }
                 CONNECTION => survey.connection = true,
                 SET_COOKIE => survey.set_cookie = true,
-                CONTENT_TYPE => survey.content_type = true,
-                _ if *name == names::CAF_CODE => survey.caf_code = true,
+                CONTENT_TYPE => survey.is_document |= is_html(value),
+                CACHE_CONTROL => survey.is_public |= is_public(value),
+                _ if *name == names::CAF_CODE => {
+                    survey.names_another |= value.as_bytes() != caf.as_str().as_bytes();
+                }
                 _ if names::is_hop_by_hop(name.as_str().as_bytes()) || names::is_of_the_whole_site(name) => {
                     survey.unwanted.push(name.clone());
                 }
@@ -97,32 +112,22 @@ impl Survey {
 
 /// Whether it is a page, which a browser would show again from its memory, once its user has left, to whoever
 /// presses *back*. What a page loads stays as its backend said: alone it is not shown.
-fn is_document(headers: &HeaderMap) -> bool {
-    let html = |media: &[u8]| {
-        media.eq_ignore_ascii_case(b"text/html") || media.eq_ignore_ascii_case(b"application/xhtml+xml")
-    };
-    let essence = |value: &HeaderValue| {
-        html(value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
-    };
-    headers.get_all(CONTENT_TYPE).iter().any(essence)
+fn is_html(content_type: &HeaderValue) -> bool {
+    let media = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    media.eq_ignore_ascii_case(b"text/html") || media.eq_ignore_ascii_case(b"application/xhtml+xml")
 }
 
 /// Whether an answer goes on for as long as both ends want: events, or messages of gRPC.
-pub fn is_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let starts = |with: &[u8]| kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     starts(b"text/event-stream") || starts(b"application/grpc")
 }
 
 /// Whether a backend says that an answer has nothing of anybody's (RFC 9111 section 5.2.2.9).
-fn is_public(headers: &HeaderMap) -> bool {
-    let mut said = headers.get_all(CACHE_CONTROL).iter();
-    said.any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"public"))
-    })
+fn is_public(cache_control: &HeaderValue) -> bool {
+    let mut words = cache_control.as_bytes().split(|byte| *byte == b',');
+    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"public"))
 }
 
 /// Takes out of a backend's trailer section what only a head may say.
@@ -130,29 +135,17 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     drop_named(trailers, is_for_heads_alone);
 }
 
-fn names_another(headers: &HeaderMap, caf: CafCode) -> bool {
-    headers.get_all(&names::CAF_CODE).iter().any(|named| named.as_bytes() != caf.as_str().as_bytes())
-}
-
 /// Leaves one length or none (RFC 9112 section 6.3): what the client is told is what was read.
 fn frame(headers: &mut HeaderMap, survey: &Survey, status: StatusCode) -> Result<(), Reason> {
+    if survey.other_coding {
+        return Err(Reason::BadAnswer("a transfer coding other than chunked"));
+    }
     if survey.transfer_encoding {
-        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-            return Err(Reason::BadAnswer("a transfer coding other than chunked"));
-        }
         headers.remove(TRANSFER_ENCODING);
     }
-    if !survey.content_length {
-        return Ok(());
-    }
-    if survey.transfer_encoding || status == StatusCode::NO_CONTENT {
+    if survey.lengths > 0 && (survey.transfer_encoding || status == StatusCode::NO_CONTENT) {
         headers.remove(CONTENT_LENGTH);
-        return Ok(());
-    }
-    let mut said = headers.get_all(CONTENT_LENGTH).iter();
-    let is_plain = said.next().is_none_or(|length| parse_length(length).is_some());
-    if !is_plain || said.next().is_some() {
+    } else if survey.lengths > 1 || survey.no_length {
         return Err(Reason::BadAnswer("the length of its body is in doubt"));
     }
     Ok(())

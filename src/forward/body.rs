@@ -75,6 +75,11 @@ impl<B: UploadBody> BackendBody<B> {
         self.has_stalled |= self.given.take().is_some_and(|given| given + STALL <= now);
     }
 
+    /// Whether it goes on for as long as both ends want.
+    pub fn is_stream(&self) -> bool {
+        self.deadline.is_none()
+    }
+
     /// When it must have ended, even where its client takes nothing of it; none for a stream of events, or where all
     /// of it is there.
     pub fn deadline(&self) -> Option<Instant> {

@@ -48,7 +48,6 @@ use crate::config::Config;
 use crate::domain::CafCode;
 use crate::entry::AdmittedRequest;
 
-pub use self::answer::is_stream;
 pub use self::body::BackendBody;
 pub use self::error::{Error, Fault, Reason};
 pub use self::fleet::{CafView, Fleet, InstanceState, InstanceView, LastError, OrderError, TlsError};

@@ -149,7 +149,7 @@ impl Gate {
 
     /// Gives an answer out; one that goes on for as long as the page is open goes no further than the session.
     pub(super) fn carry(&self, response: Response<AnswerBody<Sent>>, cause: Cause) -> Response<Body> {
-        if !forward::is_stream(response.headers()) || response.body().is_end_stream() {
+        if !response.body().is_stream() || response.body().is_end_stream() {
             return response.map(Body::from);
         }
         let (head, stream) = response.into_parts();

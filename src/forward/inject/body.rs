@@ -36,6 +36,11 @@ pub struct Page<B: 'static> {
 }
 
 impl<B: UploadBody> AnswerBody<B> {
+    /// Whether it goes on for as long as both ends want: events, or messages of gRPC.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::AsIs(body) if body.is_stream())
+    }
+
     /// When it must have ended, even where its client takes nothing of it.
     pub fn deadline(&self) -> Option<Instant> {
         match self {
