@@ -42,13 +42,14 @@ impl Wire {
         Pin::new(&mut self.socket).poll_read(&mut context, &mut ReadBuf::new(&mut room)).is_pending()
     }
 
-    fn heard(&mut self, written: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
+    /// What came of an attempt to write; `instead` once the peer takes no more.
+    fn heard<T>(&mut self, written: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error))
                 if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) =>
             {
                 self.is_deaf = true;
-                Poll::Ready(Ok(offered))
+                Poll::Ready(Ok(instead))
             }
             other => other,
         }
@@ -82,7 +83,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        if self.is_deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.heard(flushed, ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt as _;
 use hyper::Version;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData as _,
@@ -17,7 +19,7 @@ use serde_json::json;
 
 use crate::harness::client::Client;
 use crate::harness::eventually;
-use crate::harness::modern::Modern;
+use crate::harness::modern::{Modern, text};
 use crate::harness::world::{Kind, SIRET, World, account};
 
 const SOUTH: &str = "sud@esat.example";
@@ -154,6 +156,28 @@ fn a_backend_in_clear_where_tls_is_expected_gets_nothing() {
     let south = South::new(backend.address, &authority(), &[]);
     assert_eq!(south.client().post("/f").json(&json!({"a": 1})).send().status, 502);
     assert_eq!(backend.got().len(), 0);
+}
+
+/// What is sealed and waits for room in the socket is sent once there is some, though nothing more comes from the client.
+#[test]
+fn a_large_upload_arrives_whole_at_one_who_reads_slowly() {
+    let ours = authority();
+    let backend = Modern::start(Some(Leaf::new(&ours, "127.0.0.1").server(None, &["http/1.1"])));
+    backend.script(|request| async move {
+        let (mut body, mut read) = (request.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            read += frame.ok().and_then(|frame| frame.into_data().ok()).map_or(0, |data| data.len());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        text(&read.to_string())
+    });
+    let south = South::new(backend.address, &ours, &[]);
+    let mut client = south.client();
+    for size in [8_000_001, 3, 4_000_000] {
+        let sent = client.post("/depot").body("application/pdf", &vec![b'x'; size]).send();
+        assert_eq!((sent.status, sent.text()), (200, size.to_string()));
+    }
+    assert!(backend.connections() <= 2, "one a worker at most: {}", backend.connections());
 }
 
 #[test]

@@ -47,6 +47,8 @@ struct Outward<B> {
     trailers: Vec<HeaderName>,
     /// Whether the wire has taken anything of the request, or of its body.
     has_begun: bool,
+    /// Whether the wire may hold some of it back.
+    is_unflushed: bool,
 }
 
 /// An answer, as far as it has come.
@@ -93,6 +95,7 @@ impl<B> Dialogue<B> {
             left: None,
             trailers: Vec::new(),
             has_begun: false,
+            is_unflushed: false,
         };
         let inward = Inward {
             bytes: BytesMut::new(),
@@ -134,6 +137,16 @@ impl<B> Dialogue<B> {
     /// Whether all of the last request is sent.
     pub(super) fn is_sent(&self) -> bool {
         self.outward.is_over()
+    }
+
+    /// Gives back what large messages took, before a time of rest.
+    pub(super) fn rest(&mut self) {
+        if self.inward.room > ROOM {
+            self.inward.bytes = BytesMut::new();
+        }
+        if self.outward.text.capacity() > ROOM {
+            self.outward.text = Vec::new();
+        }
     }
 
     /// Whether all of an answer has been taken.
@@ -233,6 +246,7 @@ impl<B: UploadBody> Dialogue<B> {
             }
             if self.outward.upload.is_none() || fed.is_pending() {
                 ready!(Pin::new(wire).poll_flush(cx))?;
+                self.outward.is_unflushed = false;
                 return fed.map(Ok);
             }
         }
@@ -272,7 +286,7 @@ impl<B> Outward<B> {
     }
 
     fn is_over(&self) -> bool {
-        self.upload.is_none() && !self.is_waiting()
+        self.upload.is_none() && !self.is_waiting() && !self.is_unflushed
     }
 
     /// Hands the wire what it takes.
@@ -289,7 +303,7 @@ impl<B> Outward<B> {
         if written == 0 || (wire.is_deaf() && !self.has_begun) {
             return Poll::Ready(Err(Break::Early));
         }
-        self.has_begun = true;
+        (self.has_begun, self.is_unflushed) = (true, true);
         self.advance(written);
         Poll::Ready(Ok(()))
     }

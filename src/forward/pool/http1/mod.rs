@@ -178,6 +178,7 @@ pub(super) fn keep<B: 'static>(instance: &Rc<Instance<B>>, mut connection: Conne
     if !connection.dialogue.borrow().is_free() {
         return;
     }
+    connection.dialogue.borrow_mut().rest();
     connection.idle_since = Instant::now();
     let mut connections = instance.own.connections.borrow_mut();
     if connections.len() < MAX_IDLE {
