@@ -48,7 +48,24 @@ pub struct Papers {
     /// `X-Octroi-Assertion`: the same facts, signed.
     pub assertion: HeaderValue,
     /// All of it as it goes over the wire, once somebody has written it.
-    pub lines: OnceLock<Vec<u8>>,
+    lines: OnceLock<Vec<u8>>,
+}
+
+impl Papers {
+    /// What a backend is told of a session at a Caf; `communication` where entry was by it.
+    pub fn new(
+        caf: CafCode,
+        [caf_code, compte, siret, volets, assertion]: [HeaderValue; 5],
+        communication: Option<HeaderValue>,
+    ) -> Self {
+        let (identifiant_communication, lines) = (communication, OnceLock::new());
+        Self { caf, caf_code, compte, siret, identifiant_communication, volets, assertion, lines }
+    }
+
+    /// All of it as it goes over the wire: what `write` makes of it, once.
+    pub fn lines(&self, write: impl FnOnce(&Self) -> Vec<u8>) -> &[u8] {
+        self.lines.get_or_init(|| write(self))
+    }
 }
 
 /// Where a request comes from, as far as the gateway believes it.

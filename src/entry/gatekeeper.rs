@@ -1,6 +1,6 @@
 //! The one who lets a request through: calendar, papers, assertion.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
@@ -153,16 +153,10 @@ impl Gatekeeper {
             volets: &today.names,
         };
         let token = self.signer.sign(&claims).ok_or(NotAdmitted::NoKey)?;
-        let papers = Papers {
-            caf,
-            caf_code: header(caf.as_str()),
-            compte: header(holder.account().as_str()),
-            siret: header(holder.siret().as_str()),
-            identifiant_communication: communication.map(|idc| header(idc.as_str())),
-            volets: today.header.clone(),
-            assertion: header(&token),
-            lines: OnceLock::new(),
-        };
+        let facts = [caf.as_str(), holder.account().as_str(), holder.siret().as_str()];
+        let [caf_code, compte, siret] = facts.map(header);
+        let facts = [caf_code, compte, siret, today.header.clone(), header(&token)];
+        let papers = Papers::new(caf, facts, communication.map(|idc| header(idc.as_str())));
         Ok(Signed { papers: Arc::new(papers), at_ms: now_ms, day: Arc::clone(today) })
     }
 

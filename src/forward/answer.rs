@@ -91,7 +91,7 @@ impl Survey {
                 }
                 CONTENT_LENGTH => {
                     survey.lengths = survey.lengths.saturating_add(1);
-                    survey.no_length |= parse_length(value).is_none();
+                    survey.no_length |= parse_length(value.as_bytes()).is_none();
                 }
                 CONNECTION => survey.connection = true,
                 SET_COOKIE => survey.set_cookie = true,

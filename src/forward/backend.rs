@@ -12,7 +12,7 @@ use super::cookies::Tag;
 use super::error::Reason;
 use super::fleet::{Offer, Team};
 use super::outgoing::Outgoing;
-use super::pool::{Answer, Instance, Lease, Seat, Unsent};
+use super::pool::{Answer, Instance, Lease, Seat, Unanswered};
 use super::sticky::Mark;
 use super::upload::{Progress, Silence, UploadBody};
 use crate::domain::CafCode;
@@ -67,7 +67,6 @@ impl<B: UploadBody> Backend<B> {
     pub(super) async fn exchange(
         &self,
         request: &mut Outgoing<B>,
-        upload: Option<&Progress>,
         plan: Plan,
     ) -> Result<(Response<Answer<B>>, Lease<B>), Reason> {
         self.team.budget.pay();
@@ -81,7 +80,7 @@ impl<B: UploadBody> Backend<B> {
                 // What failed says more than that nobody is left.
                 Err(reason) => return Err(last.unwrap_or(reason)),
             };
-            let Failure { is_unsent, reason } = match self.ask((place, seat), request, upload, plan).await {
+            let Failure { is_unsent, reason } = match self.ask((place, seat), request, plan).await {
                 Ok(answered) => return Ok(answered),
                 Err(failure) => failure,
             };
@@ -123,13 +122,7 @@ impl<B: UploadBody> Backend<B> {
 
     /// Asks one instance, on a connection that was used before if there is one, then on a new one: also where the instance
     /// closes the former as it is used, and asking twice is the same as once.
-    async fn ask(
-        &self,
-        (place, seat): (usize, Seat<B>),
-        request: &mut Outgoing<B>,
-        upload: Option<&Progress>,
-        plan: Plan,
-    ) -> Asked<B> {
+    async fn ask(&self, (place, seat): (usize, Seat<B>), request: &mut Outgoing<B>, plan: Plan) -> Asked<B> {
         if !request.head.method.is_idempotent() && seat.has_idle() {
             // What can't be sent twice had better not meet a connection that the backend has closed: let
             // the runtime first hear of closed ones.
@@ -140,7 +133,7 @@ impl<B: UploadBody> Backend<B> {
             Ok(mut lease) => {
                 let may_be_stale =
                     lease.may_be_stale() && self.team.budget.is_some() && request.is_repeatable();
-                match self.send(&mut lease, request, upload, plan).await {
+                match self.send(&mut lease, request, plan).await {
                     Ok(answer) => return Ok((answer, lease)),
                     Err(Failure { is_unsent: true, .. }) => {}
                     Err(Failure { reason: Reason::Broken(_), .. })
@@ -159,9 +152,15 @@ impl<B: UploadBody> Backend<B> {
                 return Err(Failure { is_unsent: true, reason });
             }
         };
-        match self.send(&mut lease, request, upload, plan).await {
+        match self.send(&mut lease, request, plan).await {
             Ok(answer) => Ok((answer, lease)),
-            Err(failure) => Err(blame(&lease, failure)),
+            Err(failure) => {
+                if failure.is_unsent && lease.is_own() {
+                    // It takes connections, and breaks them off before it is asked anything.
+                    lease.failed(&failure.reason);
+                }
+                Err(blame(&lease, failure))
+            }
         }
     }
 
@@ -170,9 +169,10 @@ impl<B: UploadBody> Backend<B> {
         &self,
         lease: &mut Lease<B>,
         request: &mut Outgoing<B>,
-        upload: Option<&Progress>,
         plan: Plan,
     ) -> Result<Response<Answer<B>>, Failure> {
+        let progress = request.progress.clone();
+        let upload = progress.as_deref();
         let answer = lease.send(request);
         let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
             Ok(answer) => answer,
@@ -190,7 +190,7 @@ impl<B: UploadBody> Backend<B> {
                 }
                 Ok(answer)
             }
-            Err(Unsent { is_unsent, error }) => {
+            Err(Unanswered { is_unsent, error }) => {
                 let failure = upload.and_then(Progress::failure);
                 Err(Failure { is_unsent, reason: failure.unwrap_or(Reason::Broken(error)) })
             }
@@ -210,7 +210,7 @@ impl<B: UploadBody> Backend<B> {
         let began = Instant::now();
         let end = (began + limit).min(deadline);
         // One that ends sooner is put off once it has ended: most answers come long before.
-        if timer.is_elapsed() || timer.deadline() > end {
+        if !(began..=end).contains(&timer.deadline()) {
             timer.as_mut().reset(end);
         }
         loop {

@@ -21,9 +21,6 @@ const STALL: Duration = Duration::from_secs(1);
 /// An answer of so many bytes fits between an instance and its gateway: no client can keep the instance waiting.
 const SMALL: u64 = 16 * 1024;
 
-/// How long an upload may still take once the answer to it has ended.
-const LINGER: Duration = Duration::from_secs(5);
-
 /// The body of a backend's answer. Dropped before its end, it closes the backend's connection.
 pub struct BackendBody<B: 'static> {
     body: Answer<B>,
@@ -46,8 +43,6 @@ pub struct BackendBody<B: 'static> {
 pub(super) struct Hold<B: 'static> {
     pub(super) lease: Lease<B>,
     pub(super) upload: Option<Rc<Progress>>,
-    /// Whether another request may follow on the connection.
-    pub(super) is_reusable: bool,
     /// Whether the instance is well once it has said all of it.
     pub(super) is_well: bool,
 }
@@ -187,9 +182,8 @@ impl<B: UploadBody> Hold<B> {
             self.lease.member().health.succeeded();
         }
         match &self.upload {
-            _ if !self.is_reusable => {}
             Some(upload) if upload.is_held() => {}
-            Some(upload) if upload.is_open() => self.lease.give_back_later(LINGER),
+            Some(upload) if upload.is_open() => self.lease.give_back_later(),
             _ => self.lease.give_back(),
         }
     }

@@ -94,7 +94,7 @@ pub enum Break {
     Http2(#[from] h2::Error),
 }
 
-/// An error and what is behind it, which hyper's own words leave out (a TLS alert, a reset).
+/// An error and what is behind it, which its own words may leave out (a TLS alert, a reset).
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();

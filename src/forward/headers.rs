@@ -11,7 +11,6 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING,
 };
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use http_body::{Body, SizeHint};
 
@@ -44,6 +43,15 @@ pub(super) struct Word {
     kept: Kept,
 }
 
+/// What else than its head is to be known of a request that can be sent.
+pub(super) struct Ready {
+    pub(super) word: Word,
+    /// How long its body is; `None` where it goes in chunks.
+    pub(super) length: Option<u64>,
+    /// The instance that a cookie says it should go to.
+    pub(super) marked: Option<Mark>,
+}
+
 /// What a trusted proxy says of the client by itself, and is left to it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
@@ -55,7 +63,7 @@ struct Kept {
 }
 
 /// Leaves of a client's head what the backend of the permit's Caf may see of it, and adds the gateway's word.
-/// `fallback_host` is for a client that named none (HTTP/1.0). Beside it, the instance that a cookie says it should go to.
+/// `fallback_host` is for a client that named none (HTTP/1.0).
 pub(super) fn prepare<B: Body>(
     head: &mut Parts,
     body: &B,
@@ -64,13 +72,13 @@ pub(super) fn prepare<B: Body>(
     fallback_host: &HeaderValue,
     tag: &Tag,
     desk: &mut Desk,
-) -> Result<(Word, Option<Mark>), Reason> {
+) -> Result<Ready, Reason> {
     if head.method == Method::CONNECT {
         return Err(Reason::BadRequest("CONNECT"));
     }
     let headers = &mut head.headers;
     let survey = Survey::of(headers, from.by_trusted_proxy);
-    frame(headers, &survey, body.is_end_stream(), &body.size_hint())?;
+    let length = frame(headers, &survey, body.is_end_stream(), &body.size_hint())?;
     settle_host(headers, &head.uri, fallback_host);
     to_origin_form(&mut head.uri)?;
     if survey.connection {
@@ -89,7 +97,7 @@ pub(super) fn prepare<B: Body>(
     let marked = if survey.cookie { tag.inward(headers, &mut desk.scratch) } else { None };
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    Ok((Word::new(headers, permit, from, desk), marked))
+    Ok(Ready { word: Word::new(headers, permit, from, desk), length, marked })
 }
 
 impl Word {
@@ -121,17 +129,17 @@ impl Word {
     }
 
     /// Calls `say` with each header.
-    pub(super) fn each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
+    pub(super) fn for_each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
         say_papers(self.permit.papers(), &mut say);
         say(&names::REQUEST_ID, &self.from.request_id);
         say(&names::TRACEPARENT, &self.from.traceparent);
-        self.origin.each(self.kept, &mut say);
+        self.origin.for_each(self.kept, &mut say);
     }
 
     /// Writes the same as lines of HTTP/1.1; what many requests say alike is put together once.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let papers = self.permit.papers();
-        out.extend_from_slice(papers.lines.get_or_init(|| {
+        out.extend_from_slice(papers.lines(|papers| {
             let mut lines = Vec::new();
             say_papers(papers, &mut |name, value| write_field(name, value, &mut lines));
             lines
@@ -141,7 +149,7 @@ impl Word {
         if self.kept == Kept::default() {
             out.extend_from_slice(&self.origin.lines);
         } else {
-            self.origin.each(self.kept, &mut |name, value| write_field(name, value, out));
+            self.origin.for_each(self.kept, &mut |name, value| write_field(name, value, out));
         }
     }
 }
@@ -209,7 +217,12 @@ pub(super) fn is_for_heads_alone(name: &HeaderName) -> bool {
 }
 
 /// Makes the framing that is said and the body that is sent agree: one length, or chunks.
-fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHint) -> Result<(), Reason> {
+fn frame(
+    headers: &mut HeaderMap,
+    survey: &Survey,
+    is_empty: bool,
+    hint: &SizeHint,
+) -> Result<Option<u64>, Reason> {
     if survey.transfer_encoding {
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
@@ -220,7 +233,8 @@ fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHi
     let known = if is_empty { Some(0) } else { hint.exact() };
     if survey.content_length {
         let mut said = headers.get_all(CONTENT_LENGTH).iter();
-        let is_known = known.is_some() && said.next().and_then(parse_length) == known;
+        let is_known =
+            known.is_some() && said.next().and_then(|length| parse_length(length.as_bytes())) == known;
         if !is_known || said.next().is_some() {
             return Err(Reason::BadRequest("the length of the body is in doubt"));
         }
@@ -234,16 +248,11 @@ fn frame(headers: &mut HeaderMap, survey: &Survey, is_empty: bool, hint: &SizeHi
     if is_empty && survey.expect {
         headers.remove(EXPECT);
     }
-    Ok(())
+    Ok(known)
 }
 
 /// RFC 9110 section 8.6: digits alone.
-pub(super) fn parse_length(value: &HeaderValue) -> Option<u64> {
-    read_length(value.as_bytes())
-}
-
-/// The same, of bytes.
-pub(super) fn read_length(digits: &[u8]) -> Option<u64> {
+pub(super) fn parse_length(digits: &[u8]) -> Option<u64> {
     let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| digits.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
 }
@@ -265,11 +274,15 @@ fn settle_host(headers: &mut HeaderMap, target: &Uri, fallback: &HeaderValue) {
 
 /// Leaves the target's path and query, whose bytes are the client's.
 fn to_origin_form(target: &mut Uri) -> Result<(), Reason> {
-    if target.scheme().is_some() || target.authority().is_some() {
-        let path = target.path_and_query().cloned();
-        *target = path.map(Uri::from).ok_or(Reason::BadRequest("a target without a path"))?;
+    const NO_PATH: Reason = Reason::BadRequest("a target without a path");
+    let path = target.path_and_query().ok_or(NO_PATH)?;
+    if path.as_str().starts_with('?') {
+        // RFC 9112 section 3.2.1: an empty path is said to be `/`.
+        *target = Uri::try_from(format!("/{}", path.as_str())).map_err(|_| NO_PATH)?;
+    } else if target.scheme().is_some() || target.authority().is_some() {
+        *target = Uri::from(path.clone());
     }
-    target.path_and_query().map(|_: &PathAndQuery| ()).ok_or(Reason::BadRequest("a target without a path"))
+    Ok(())
 }
 
 /// Drops `Connection` and all that it names, but for what says where the message goes and how long it
@@ -371,13 +384,13 @@ impl Origin {
         let mut origin =
             Self { client, https, host: host.clone(), forwarded_for, forwarded, lines: Vec::new() };
         let mut lines = Vec::new();
-        origin.each(Kept::default(), &mut |name, value| write_field(name, value, &mut lines));
+        origin.for_each(Kept::default(), &mut |name, value| write_field(name, value, &mut lines));
         origin.lines = lines;
         origin
     }
 
     /// Calls `say` with each header, but for those that are kept of a proxy's.
-    fn each(&self, kept: Kept, say: &mut impl FnMut(&HeaderName, &HeaderValue)) {
+    fn for_each(&self, kept: Kept, say: &mut impl FnMut(&HeaderName, &HeaderValue)) {
         if !kept.forwarded_for {
             say(&names::FORWARDED_FOR, &self.forwarded_for);
         }

@@ -1,5 +1,6 @@
 //! Interim answers (1xx, RFC 9110 section 15.2): told to whoever can tell the client, before the answer itself.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, SET_COOKIE};
@@ -72,13 +73,13 @@ pub fn expects_continue(headers: &HeaderMap) -> bool {
 /// Hears what a backend says before its answer.
 #[derive(Clone)]
 pub(super) struct Listener {
-    opening: Option<Arc<Opening>>,
+    opening: Option<Rc<Opening>>,
     teller: Option<Arc<dyn Teller>>,
 }
 
 impl Listener {
     /// One who tells `teller` on, and opens the body that waits for it. `None` where nobody would hear of it.
-    pub(super) fn new(opening: Option<Arc<Opening>>, teller: Option<Arc<dyn Teller>>) -> Option<Self> {
+    pub(super) fn new(opening: Option<Rc<Opening>>, teller: Option<Arc<dyn Teller>>) -> Option<Self> {
         (opening.is_some() || teller.is_some()).then_some(Self { opening, teller })
     }
 

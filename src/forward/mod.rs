@@ -34,7 +34,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Response, Version};
+use http::Response;
 use tokio::time::Instant;
 
 use self::backend::{Backend, Plan};
@@ -119,8 +119,7 @@ impl<B: UploadBody> Inner<B> {
             let blame = |reason| Error::new(caf, reason);
             let (backend, mut request, plan) = prepared.map_err(blame)?;
             let upload = request.progress.clone();
-            let exchange = backend.exchange(&mut request, upload.as_deref(), plan);
-            let (answer, lease) = exchange.await.map_err(blame)?;
+            let (answer, lease) = backend.exchange(&mut request, plan).await.map_err(blame)?;
             let answer = self.give_out(backend, answer, (lease, upload), plan);
             Ok(self.injector.dress(answer.map_err(blame)?, wish))
         }
@@ -137,8 +136,10 @@ impl<B: UploadBody> Inner<B> {
         let (mut head, body) = request.into_parts();
         let authority = backend.authority().ok_or(Reason::NoBackend)?;
         let desk = &mut self.desk.borrow_mut();
-        let (word, marked) = headers::prepare(&mut head, &body, permit, from, authority, &backend.tag, desk)?;
-        let request = Box::new(Outgoing::new(head, word, body, self.max_body, teller)?);
+        let ready = headers::prepare(&mut head, &body, permit, from, authority, &backend.tag, desk)?;
+        let marked = ready.marked;
+        let said = (ready.word, ready.length);
+        let request = Box::new(Outgoing::new(head, said, body, self.max_body, teller)?);
         let deadline = Instant::now() + backend.team.rule.times.request;
         Ok((backend, request, Plan { marked, offer: Offer::All, deadline }))
     }
@@ -151,9 +152,8 @@ impl<B: UploadBody> Inner<B> {
         (lease, upload): (Lease<B>, Option<Rc<Progress>>),
         plan: Plan,
     ) -> Result<Response<BackendBody<B>>, Reason> {
-        let is_reusable = answer.version() >= Version::HTTP_11;
         let is_well = !backend::says_unwell(answer.status());
-        let hold = Hold { lease, upload, is_reusable, is_well };
+        let hold = Hold { lease, upload, is_well };
         let (mut head, body) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
         let accepted =

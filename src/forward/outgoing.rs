@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{EXPECT, HeaderName};
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
@@ -23,6 +23,8 @@ pub(super) struct Outgoing<B> {
     pub(super) word: Word,
     /// Until it is sent; `None` too where there is none.
     pub(super) upload: Option<Upload<B>>,
+    /// How long the body is, as the head says; `None` where it goes in chunks, whatever is known of it by then.
+    pub(super) length: Option<u64>,
     /// How far the upload is, whoever has it; `None` where there is none.
     pub(super) progress: Option<Rc<Progress>>,
     /// Who hears what comes before the answer.
@@ -34,17 +36,17 @@ impl<B: UploadBody> Outgoing<B> {
     /// `teller`.
     pub(super) fn new(
         head: Parts,
-        word: Word,
+        (word, length): (Word, Option<u64>),
         body: B,
         limit: u64,
         teller: Option<Arc<dyn Teller>>,
     ) -> Result<Self, Reason> {
         let mut upload = Upload::new(body, limit)?;
         let progress = upload.as_ref().map(Upload::progress);
-        let waits =
-            upload.as_mut().filter(|_| head.headers.contains_key(EXPECT) && expects_continue(&head.headers));
+        let waits = upload.as_mut().filter(|_| expects_continue(&head.headers));
         let opening = waits.map(Upload::hold);
-        Ok(Self { head, word, upload, progress, listener: Listener::new(opening, teller) })
+        let listener = Listener::new(opening, teller);
+        Ok(Self { head, word, upload, length, progress, listener })
     }
 }
 
@@ -54,8 +56,8 @@ impl<B> Outgoing<B> {
         self.head.method.is_idempotent() && self.progress.is_none()
     }
 
-    /// Whether an answer to it has no body, whatever it says.
-    pub(super) fn is_for_head_alone(&self) -> bool {
+    /// Whether an answer to it has no body, whatever its head says.
+    pub(super) fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
     }
 
@@ -65,10 +67,10 @@ impl<B> Outgoing<B> {
     }
 
     /// Calls `say` with each header that a backend gets.
-    pub(super) fn each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
+    pub(super) fn for_each(&self, mut say: impl FnMut(&HeaderName, &HeaderValue)) {
         for (name, value) in &self.head.headers {
             say(name, value);
         }
-        self.word.each(say);
+        self.word.for_each(say);
     }
 }

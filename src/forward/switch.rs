@@ -74,7 +74,7 @@ impl<B: UploadBody> Inner<B> {
         let (backend, mut request, plan) = self.prepare(permit.escort(request, from), None)?;
         let plan = Plan { offer: Offer::Http1, ..plan };
         tell(&mut request.head.headers);
-        let (answer, lease) = backend.exchange(&mut request, None, plan).await?;
+        let (answer, lease) = backend.exchange(&mut request, plan).await?;
         if key.is_some() && answer.status().is_success() {
             // To a client of HTTP/2 that would say that the WebSocket is open (RFC 8441 section 5).
             let reason = Reason::BadAnswer("no WebSocket where one was asked for");

@@ -33,16 +33,8 @@ pub(super) fn run(test: impl Future<Output = ()>) {
 }
 
 pub(super) fn permit(caf: &str) -> Admitted {
-    let papers = Papers {
-        caf: caf.parse().unwrap(),
-        caf_code: HeaderValue::from_str(caf).unwrap(),
-        compte: HeaderValue::from_static("direction@esat.example"),
-        siret: HeaderValue::from_static("73282932000074"),
-        identifiant_communication: None,
-        volets: HeaderValue::from_static("changement-activite"),
-        assertion: HeaderValue::from_static("signed"),
-        lines: std::sync::OnceLock::new(),
-    };
+    let facts = [caf, "direction@esat.example", "73282932000074", "changement-activite", "signed"];
+    let papers = Papers::new(caf.parse().unwrap(), facts.map(|fact| fact.parse().unwrap()), None);
     Admitted::for_tests(Arc::new(papers))
 }
 
@@ -107,6 +99,14 @@ pub(super) fn over<B>(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend
         config::Caf::least(code, "", &hosts)
     };
     to(&cafs.iter().map(caf).collect::<Vec<_>>(), timeouts)
+}
+
+/// The same, for bodies of any size.
+pub(super) fn roomy<B>(cafs: &[(&str, &[SocketAddr])], timeouts: &config::Backend) -> Forwarder<B> {
+    let Forwarder(inner) = over(cafs, timeouts);
+    let mut inner = Rc::into_inner(inner).unwrap();
+    inner.max_body = u64::MAX;
+    Forwarder(Rc::new(inner))
 }
 
 /// The same, for Cafs that say more.

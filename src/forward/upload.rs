@@ -1,16 +1,13 @@
 //! A request's body on its way to a backend: counted, watched, and held back while the backend has yet
 //! to say whether it wants it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
@@ -41,7 +38,7 @@ pin_project! {
     }
 }
 
-/// How far an upload is: what the request's task knows of the body that a connection's task sends.
+/// How far an upload is: what the request's task knows of a body that may be sent elsewhere.
 #[derive(Debug)]
 pub(super) struct Progress {
     stage: Cell<Stage>,
@@ -85,11 +82,11 @@ impl<B: Body> Upload<B> {
 impl<B> Upload<B> {
     /// Holds the body of a request that says `Expect: 100-continue` back, until the backend says so too and what is
     /// returned is opened.
-    pub(super) fn hold(&mut self) -> Arc<Opening> {
+    pub(super) fn hold(&mut self) -> Rc<Opening> {
         self.progress.stage.set(Stage::Held);
-        let opening = Arc::new(Opening::default());
+        let opening = Rc::new(Opening::default());
         let patience = Box::pin(tokio::time::sleep(CONTINUE_WAIT));
-        self.gate = Some(Gate { opening: Arc::clone(&opening), patience });
+        self.gate = Some(Gate { opening: Rc::clone(&opening), patience });
         opening
     }
 
@@ -192,30 +189,32 @@ impl Progress {
 
 /// What keeps a body back.
 struct Gate {
-    opening: Arc<Opening>,
+    opening: Rc<Opening>,
     patience: Pin<Box<Sleep>>,
 }
 
-/// Opened by the connection's task; hyper asks for what could be shared between threads.
+/// Opened by whoever hears that the backend wants the body.
 #[derive(Default)]
 pub(super) struct Opening {
-    is_open: AtomicBool,
-    waiting: AtomicWaker,
+    is_open: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Gate {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.opening.waiting.register(cx.waker());
-        if self.opening.is_open.load(Ordering::Acquire) {
+        if self.opening.is_open.get() {
             return Poll::Ready(());
         }
+        self.opening.waiting.replace(Some(cx.waker().clone()));
         self.patience.as_mut().poll(cx)
     }
 }
 
 impl Opening {
     pub(super) fn open(&self) {
-        self.is_open.store(true, Ordering::Release);
-        self.waiting.wake();
+        self.is_open.set(true);
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
     }
 }

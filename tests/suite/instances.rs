@@ -1,8 +1,9 @@
 //! Several instances a Caf: who gets what, who is left alone, what is sent twice, and what an operator may order.
 
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -178,6 +179,44 @@ fn an_instance_whose_answers_break_off_or_stop_is_left_alone_too() {
         let told = south.instance(0)["last_error"]["what"].as_str().unwrap().to_owned();
         assert!(told.contains(what), "{told}");
     }
+}
+
+#[test]
+fn an_instance_that_resets_at_once_is_left_alone_whatever_it_is_asked() {
+    let resets = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = resets.local_addr().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
+    let resetting = std::thread::spawn(move || {
+        for stream in resets.incoming() {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            socket2::SockRef::from(&stream.unwrap()).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    for is_form in [true, false] {
+        let well = Backend::start("131-1");
+        well.script(answer("1"));
+        let world = World::with(Kind::Embedded, |settings| {
+            let urls = [format!("http://{address}"), format!("http://{}", well.address)];
+            settings.caf_urls("131", "Caf des Bouches-du-Rhône", &urls);
+            settings.set("backend", "eject_after", "3").set("backend", "eject_time", r#""60s""#);
+        });
+        world.gateway.accounts(&[account(SOUTH, SIRET, &["131"])]);
+        world.gateway.establishments(&[json!({"caf": "131", "siret": SIRET})]);
+        let mut client = world.signed_in(SOUTH);
+        eventually("it is left alone", || {
+            let request =
+                if is_form { client.post("/f").json(&json!({})) } else { client.get("/").program() };
+            request.send();
+            let status = world.gateway.admin().get("/v1/cafs/131").send().json();
+            status["instances"][0]["state"] == "ejected"
+        });
+    }
+    over.store(true, Ordering::Relaxed);
+    drop(connect(address));
+    resetting.join().unwrap();
 }
 
 #[test]

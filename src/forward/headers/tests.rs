@@ -25,8 +25,8 @@ impl Case {
         let permit = testing::permit("921");
         let tag = Tag::new(permit.caf(), None);
         let fallback = HeaderValue::from_static("backend:80");
-        let (word, _) = prepare(&mut head, &body, permit, self.from, &fallback, &tag, &mut Desk::default())?;
-        word.each(|name, value| {
+        let ready = prepare(&mut head, &body, permit, self.from, &fallback, &tag, &mut Desk::default())?;
+        ready.word.for_each(|name, value| {
             head.headers.append(name, value.clone());
         });
         Ok(head)
@@ -95,9 +95,29 @@ fn a_clients_own_copies_are_dropped() {
 fn what_the_gateway_says_no_client_can() {
     let permit = testing::permit("921");
     let mut desk = Desk::default();
-    Word::new(&mut HeaderMap::new(), permit, testing::provenance(), &mut desk).each(|name, _| {
+    Word::new(&mut HeaderMap::new(), permit, testing::provenance(), &mut desk).for_each(|name, _| {
         assert!(names::ends_here(name, false), "{name}");
     });
+}
+
+#[test]
+fn what_is_written_is_what_is_said() {
+    let kept = [
+        &[][..],
+        &[("x-forwarded-for", "192.0.2.7")],
+        &[("forwarded", "for=192.0.2.7")],
+        &[("x-forwarded-proto", "https"), ("x-forwarded-host", "a")],
+    ];
+    let mut desk = Desk::default();
+    for headers in kept {
+        let mut case = case(headers);
+        case.from.by_trusted_proxy = true;
+        let word = Word::new(case.sent.headers_mut(), testing::permit("921"), case.from, &mut desk);
+        let (mut written, mut said) = (Vec::new(), Vec::new());
+        word.write(&mut written);
+        word.for_each(|name, value| write_field(name, value, &mut said));
+        assert_eq!(String::from_utf8(written), String::from_utf8(said), "{headers:?}");
+    }
 }
 
 #[test]
@@ -206,6 +226,11 @@ fn the_target_keeps_its_bytes_and_its_authority_is_the_host() {
     assert_eq!(head.version, Version::HTTP_11);
     assert_eq!(head.headers["host"], "h2.example");
     assert_eq!(head.headers["x-forwarded-host"], "h2.example");
+    for bare in ["http://h.example?x=y", "http://h.example/?x=y"] {
+        let mut absolute = case(&[]);
+        *absolute.sent.uri_mut() = bare.parse().unwrap();
+        assert_eq!(absolute.prepare().unwrap().uri.path_and_query().unwrap().as_str(), "/?x=y");
+    }
     let mut old = case(&[]);
     old.sent.headers_mut().remove("host");
     assert_eq!(old.prepare().unwrap().headers["host"], "backend:80");

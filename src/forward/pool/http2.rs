@@ -12,12 +12,11 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, Parts, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use http_body::Body;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{Answer, Instance, Sent, Unsent};
+use super::{Answer, Instance, Sent, Unanswered};
 use crate::config;
 use crate::forward::error::Reason;
 use crate::forward::fleet::Socket;
@@ -210,13 +209,13 @@ impl Stream {
         let (patience, uploading) = (self.connection.patience, Rc::clone(&self.upload));
         async move {
             let ready = sender.ready().await;
-            let mut sender = ready.map_err(|error| Unsent { is_unsent: true, error: error.into() })?;
+            let mut sender = ready.map_err(|error| Unanswered { is_unsent: true, error: error.into() })?;
             let head = said(request, scheme);
             let upload = request.upload.take();
             let is_alone = upload.is_none();
             let (answer, mut outgoing) = sender
                 .send_request(head, is_alone)
-                .map_err(|error| Unsent { is_unsent: false, error: error.into() })?;
+                .map_err(|error| Unanswered { is_unsent: false, error: error.into() })?;
             if let Some(upload) = upload {
                 let upload = async move {
                     if let Err(error) = http2::send(upload, &mut outgoing, patience).await {
@@ -225,9 +224,10 @@ impl Stream {
                 };
                 uploading.replace(Some(tokio::task::spawn_local(upload)));
             }
-            answered(answer, request.listener.clone())
-                .await
-                .map_err(|error| Unsent { is_unsent: is_alone && is_untouched(&error), error: error.into() })
+            answered(answer, request.listener.clone()).await.map_err(|error| Unanswered {
+                is_unsent: is_alone && is_untouched(&error),
+                error: error.into(),
+            })
         }
     }
 }
@@ -258,15 +258,14 @@ async fn answered<B>(
 
 /// A request's head in HTTP/2's words (RFC 9113 section 8.3.1): the host becomes `:authority`.
 fn said<B: UploadBody>(request: &Outgoing<B>, scheme: Scheme) -> Request<()> {
-    let length = request.upload.as_ref().map_or(Some(0), |upload| upload.size_hint().exact());
     let method = &request.head.method;
     let is_empty_by_nature = method.is_safe() || *method == Method::DELETE;
     let mut headers = HeaderMap::with_capacity(request.head.headers.len() + ADDED);
-    request.each(|name, value| {
+    request.for_each(|name, value| {
         headers.append(name, value.clone());
     });
     http2::strip_connection_headers(&mut headers);
-    if let Some(length) = length.filter(|length| *length > 0 || !is_empty_by_nature) {
+    if let Some(length) = request.length.filter(|length| *length > 0 || !is_empty_by_nature) {
         headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
     }
     let mut parts = Parts::default();

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, timeout};
 
 use self::http1::{Connection, Hearing};
 use self::http2::Stream;
@@ -28,8 +28,8 @@ use super::upload::UploadBody;
 use super::wire::Wire;
 use crate::http2::Received;
 
-/// How long the last piece of an upload may take once its answer has ended.
-const LAST_PIECE: Duration = Duration::from_secs(5);
+/// How long an upload may still take once the answer to it has ended.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// One instance, and its connections.
 pub(super) struct Instance<B> {
@@ -54,7 +54,7 @@ enum Link<B> {
 }
 
 /// An answer's head, or why there is none.
-type Sent<B> = Result<Response<Answer<B>>, Unsent>;
+type Sent<B> = Result<Response<Answer<B>>, Unanswered>;
 
 /// An answer's body, as it comes.
 pub(super) enum Answer<B> {
@@ -65,7 +65,7 @@ pub(super) enum Answer<B> {
 }
 
 /// Why a request was not answered.
-pub(super) struct Unsent {
+pub(super) struct Unanswered {
     /// Whether the instance has nothing of it, and its body is as it was.
     pub(super) is_unsent: bool,
     pub(super) error: Break,
@@ -208,13 +208,26 @@ impl<B> Lease<B> {
         self.seat.0.team.failed(self.member(), what);
     }
 
+    /// Whether no other request is sent on the same connection.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.link, Link::Own(_))
+    }
+
+    /// The bytes of another protocol, once the answer says that it follows, and those that have come already.
+    pub(super) fn switch(&self) -> Option<(Wire, Bytes)> {
+        match &self.link {
+            Link::Own(connection) => connection.switch(),
+            Link::Shared(_) => None,
+        }
+    }
+
     /// The request's place, without what it was sent on.
     pub(super) fn into_seat(self) -> Seat<B> {
         self.seat
     }
 
     /// For whoever waits: putting a timer off costs less than making one.
-    pub(super) fn timer(&mut self) -> std::pin::Pin<&mut tokio::time::Sleep> {
+    pub(super) fn timer(&mut self) -> Pin<&mut Sleep> {
         match &mut self.link {
             Link::Own(connection) => connection.timer.as_mut(),
             Link::Shared(stream) => stream.timer.as_mut(),
@@ -230,37 +243,29 @@ impl<B: UploadBody> Lease<B> {
             Link::Shared(stream) => !stream.is_uploading(),
         };
         match self {
-            late if !is_sent => late.give_back_later(LAST_PIECE),
+            late if !is_sent => late.give_back_later(),
             Self { seat, link: Link::Own(connection) } => http1::keep(&seat.0, connection),
             Self { link: Link::Shared(_), .. } => {}
         }
     }
 
-    /// Gives the connection back once the request's upload ends too, if that is within `patience`.
-    pub(super) fn give_back_later(self, patience: Duration) {
+    /// Gives the connection back once the request's upload ends too, if that is soon.
+    pub(super) fn give_back_later(self) {
         let Self { seat, link } = self;
+        if matches!(&link, Link::Own(connection) if connection.is_last()) {
+            return;
+        }
         tokio::task::spawn_local(async move {
             match link {
-                Link::Own(connection) if connection.is_last() => {}
                 Link::Own(connection) => {
-                    if let Ok(Ok(())) = timeout(patience, connection.sent()).await {
+                    if timeout(LINGER, connection.sent()).await.is_ok() {
                         http1::keep(&seat.0, connection);
                     }
                 }
                 // The seat is taken for as long: the instance still reads.
-                Link::Shared(stream) => drop(timeout(patience, stream.uploaded()).await),
+                Link::Shared(stream) => drop(timeout(LINGER, stream.uploaded()).await),
             }
         });
-    }
-}
-
-impl<B> Lease<B> {
-    /// The bytes of another protocol, once the answer says that it follows, and those that have come already.
-    pub(super) fn switch(&self) -> Option<(Wire, Bytes)> {
-        match &self.link {
-            Link::Own(connection) => connection.switch(),
-            Link::Shared(_) => None,
-        }
     }
 }
 

@@ -16,6 +16,7 @@ fn a_connection_serves_again() {
         "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ] {
         run(async move {
@@ -85,6 +86,48 @@ fn an_unused_connection_is_closed_in_time() {
         read(answered.unwrap()).await.unwrap();
         assert_eq!(conversation.closed().await, "");
     });
+}
+
+#[test]
+fn an_unused_connection_that_the_backend_closes_is_closed_soon() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder = forwarder(&[("921", &[peer.address])], &timeouts());
+        let answer = async {
+            let mut conversation = peer.accept().await;
+            conversation.head().await;
+            conversation.say(OK).await;
+            conversation
+        };
+        let (answered, conversation) = tokio::join!(forwarder.ask(get("/")), answer);
+        read(answered.unwrap()).await.unwrap();
+        let (mut read, mut write) = conversation.into_stream().into_split();
+        // The backend's side is closed; the gateway's own is, once it has heard of it.
+        tokio::io::AsyncWriteExt::shutdown(&mut write).await.unwrap();
+        let end = tokio::io::AsyncReadExt::read(&mut read, &mut [0; 16]).await;
+        assert_eq!(end.unwrap_or(0), 0);
+    });
+}
+
+#[test]
+fn what_is_said_after_an_answer_is_nobodys() {
+    for surplus in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother",
+        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        run(async move {
+            let backend = Constant::new(surplus, false).await;
+            let forwarder = forwarder(&[("921", &[backend.address])], &timeouts());
+            for _ in 0..3 {
+                let (body, _) = read(forwarder.ask(get("/")).await.unwrap()).await.unwrap();
+                assert!(["", "ok"].contains(&body.as_str()), "{body}");
+            }
+            assert_eq!(backend.connections.get(), 3, "{surplus}");
+        });
+    }
 }
 
 #[test]

@@ -73,3 +73,33 @@ fn an_answer_that_stops_is_cut_and_not_ended() {
         });
     }
 }
+
+#[test]
+fn each_request_on_a_kept_connection_has_its_whole_time() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder = forwarder(&[("921", &[peer.address])], &short());
+        let limit = short().times.first_byte;
+        let answers = async {
+            let mut conversation = peer.accept().await;
+            for wait in [limit * 7 / 10, limit * 7 / 10, limit * 7 / 10] {
+                conversation.head().await;
+                tokio::time::sleep(wait).await;
+                conversation.say(OK).await;
+            }
+            conversation.head().await;
+            let began = tokio::time::Instant::now();
+            conversation.closed().await;
+            began.elapsed()
+        };
+        let asks = async {
+            for _ in 0..3 {
+                read(forwarder.ask(get("/")).await.unwrap()).await.unwrap();
+            }
+            forwarder.ask(get("/")).await.err().unwrap()
+        };
+        let (late, error) = tokio::join!(answers, asks);
+        assert!(matches!(error.reason(), Reason::FirstByteTimeout), "{error}");
+        assert!(late >= limit * 9 / 10, "cut after {late:?}");
+    });
+}

@@ -120,3 +120,124 @@ fn a_body_waits_for_the_backend_to_want_it() {
         }
     });
 }
+
+#[test]
+fn an_upload_is_taken_no_faster_than_the_backend_reads() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder: crate::forward::Forwarder<TestBody> = roomy(&[("921", &[peer.address])], &short());
+        let (sender, request) = upload();
+        let (piece, taken) = (Box::leak("x".repeat(1_024).into_boxed_str()), std::cell::Cell::new(0));
+        let feed = async {
+            while sender.send(data(piece)).await.is_ok() {
+                taken.set(taken.get() + 1);
+            }
+        };
+        // The sockets between hold some megabytes, and a hundred would be taken in the time.
+        let deaf = async {
+            let conversation = peer.accept().await;
+            std::future::pending::<()>().await;
+            drop(conversation);
+        };
+        let answered = tokio::select! {
+            answered = async { tokio::join!(forwarder.ask(request), feed).0 } => answered,
+            () = deaf => unreachable!(),
+        };
+        assert!(matches!(answered.err().unwrap().reason(), Reason::FirstByteTimeout));
+        assert!(taken.get() < 20 * 1_024, "{} pieces", taken.get());
+    });
+}
+
+#[test]
+fn pieces_of_all_sizes_arrive_whole() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder: crate::forward::Forwarder<TestBody> = roomy(&[("921", &[peer.address])], &timeouts());
+        let (sender, request) = upload();
+        let sizes = [1, 4_096, 4_097, 70_000, 3, 500_000];
+        let feed = async {
+            for size in sizes {
+                sender.send(data(Box::leak("x".repeat(size).into_boxed_str()))).await.unwrap();
+            }
+            drop(sender);
+        };
+        let answer = async {
+            let mut conversation = peer.accept().await;
+            conversation.head().await;
+            // By then the sockets between are full.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for size in sizes {
+                assert_eq!(conversation.until("\r\n").await, format!("{size:x}\r\n"));
+                assert_eq!(conversation.until("\r\n").await.len(), size + 2);
+            }
+            assert_eq!(conversation.until("\r\n\r\n").await, "0\r\n\r\n");
+            conversation.say(OK).await;
+        };
+        let (answered, (), ()) = tokio::join!(forwarder.ask(request), feed, answer);
+        assert_eq!(read(answered.unwrap()).await.unwrap().0, "ok");
+    });
+}
+
+/// A client may send all before it reads anything.
+#[test]
+fn an_upload_goes_on_though_nobody_reads_its_answer() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder = forwarder(&[("921", &[peer.address])], &timeouts());
+        let (sender, request) = upload();
+        let answer = async {
+            let mut conversation = peer.accept().await;
+            conversation.head().await;
+            conversation.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+            conversation.until("0\r\n\r\n").await;
+            conversation.say("whole").await;
+            conversation
+        };
+        let ask = async {
+            let answer = forwarder.ask(request).await.unwrap();
+            for _ in 0..20 {
+                sender.send(data("piece")).await.unwrap();
+            }
+            drop(sender);
+            answer
+        };
+        let (answered, conversation) = tokio::join!(ask, answer);
+        assert_eq!(read(answered).await.unwrap().0, "whole");
+        drop(conversation);
+    });
+}
+
+/// What is known of a body may change until it is sent, and what its head says may not.
+#[test]
+fn a_body_that_turns_out_empty_has_its_last_chunk() {
+    struct Waning(std::cell::Cell<u8>);
+    impl http_body::Body for Waning {
+        type Data = bytes::Bytes;
+        type Error = crate::forward::BoxError;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(None)
+        }
+        fn size_hint(&self) -> http_body::SizeHint {
+            let asked = self.0.replace(self.0.get().saturating_add(1));
+            if asked < 2 { http_body::SizeHint::default() } else { http_body::SizeHint::with_exact(0) }
+        }
+    }
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder: crate::forward::Forwarder<Waning> = over(&[("921", &[peer.address])], &timeouts());
+        let request = http::Request::post("/").header("host", "a").body(Waning(std::cell::Cell::new(0)));
+        let answer = async {
+            let mut conversation = peer.accept().await;
+            assert!(conversation.head().await.contains("\r\ntransfer-encoding: chunked\r\n"));
+            conversation.until("0\r\n\r\n").await;
+            conversation.say(OK).await;
+            conversation
+        };
+        let admitted = permit("921").escort(request.unwrap(), provenance());
+        let (answered, _conversation) = tokio::join!(forwarder.forward(admitted), answer);
+        assert_eq!(answered.unwrap().status(), StatusCode::OK);
+    });
+}

@@ -4,6 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 use httparse::Status;
+use memchr::memchr;
 
 use super::heads;
 use crate::forward::error::Break;
@@ -38,14 +39,10 @@ impl Chunks {
     pub(super) fn next(&mut self, incoming: &mut BytesMut) -> Result<Piece, Break> {
         loop {
             match *self {
-                Self::Size => match httparse::parse_chunk_size(incoming) {
-                    Ok(Status::Complete((end, size))) => {
-                        incoming.advance(end);
-                        *self = if size == 0 { Self::Trailers } else { Self::Data(size) };
-                    }
-                    Ok(Status::Partial) if incoming.len() < LINE => return Ok(Piece::Wait),
-                    _ => return Err(Break::NoHttp("a chunk without a size")),
-                },
+                Self::Size => {
+                    let Some(size) = size(incoming)? else { return Ok(Piece::Wait) };
+                    *self = if size == 0 { Self::Trailers } else { Self::Data(size) };
+                }
                 Self::Data(_) if incoming.is_empty() => return Ok(Piece::Wait),
                 Self::Data(left) => {
                     let size = usize::try_from(left).unwrap_or(usize::MAX).min(incoming.len());
@@ -71,6 +68,23 @@ impl Chunks {
                 Self::End => return Ok(Piece::End),
             }
         }
+    }
+}
+
+/// A chunk's size, and its line's end; `None` as long as it is not whole. More strictly than its reader, which takes
+/// no digit for 0 and any line end within an extension.
+fn size(incoming: &mut BytesMut) -> Result<Option<u64>, Break> {
+    const NO_SIZE: Break = Break::NoHttp("a chunk without a size");
+    if incoming.first().is_some_and(|digit| !digit.is_ascii_hexdigit()) {
+        return Err(NO_SIZE);
+    }
+    match httparse::parse_chunk_size(incoming) {
+        Ok(Status::Complete((end, size))) if memchr(b'\n', incoming) == Some(end - 1) => {
+            incoming.advance(end);
+            Ok(Some(size))
+        }
+        Ok(Status::Partial) if incoming.len() < LINE => Ok(None),
+        _ => Err(NO_SIZE),
     }
 }
 

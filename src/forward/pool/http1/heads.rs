@@ -9,7 +9,7 @@ use httparse::{Header, ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use crate::forward::error::Break;
-use crate::forward::headers::{read_length, write_field};
+use crate::forward::headers::{parse_length, write_field};
 use crate::forward::outgoing::Outgoing;
 
 /// Largest head of an answer, in bytes, and most fields of it.
@@ -53,9 +53,9 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
     let mut head = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut head, incoming, &mut room);
     let end = match parsed {
-        Ok(Status::Complete(end)) => end,
+        Ok(Status::Complete(end)) if end <= HEAD => end,
         Ok(Status::Partial) if incoming.len() < HEAD => return Ok(None),
-        Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
             return Err(Break::NoHttp("a head that is too long"));
         }
         Err(_) => return Err(Break::NoHttp("a head that cannot be read")),
@@ -85,7 +85,7 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
         headers.append(name, HeaderValue::from_maybe_shared(bytes.slice(place)).map_err(|_| NO_FIELD)?);
     }
     let is_old = answer.version() < Version::HTTP_11;
-    let (length, is_last) = (framing.length(is_old), is_old || framing.closes);
+    let (length, is_last) = (framing.length(is_old), is_old || framing.closes || framing.is_twofold());
     let (mut parts, ()) = answer.into_parts();
     parts.headers = headers;
     Ok(Some(Head { answer: Response::from_parts(parts, ()), length, is_last }))
@@ -139,7 +139,7 @@ impl Framing {
                 self.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
             }
             CONTENT_LENGTH => {
-                self.length = match (self.length, read_length(value)) {
+                self.length = match (self.length, parse_length(value)) {
                     (Said::Nothing, Some(length)) => Said::Length(length),
                     _ => Said::Doubt,
                 };
@@ -147,6 +147,11 @@ impl Framing {
             _ => {}
         }
         true
+    }
+
+    /// Whether it says its length in two ways, of which another reader may take the other (RFC 9112 section 6.3).
+    fn is_twofold(&self) -> bool {
+        self.coding.is_some() && !matches!(self.length, Said::Nothing)
     }
 
     /// RFC 9112 section 6.3.

@@ -7,6 +7,8 @@
 mod chunks;
 mod dialogue;
 mod heads;
+mod inward;
+mod outward;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +25,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use self::dialogue::Dialogue;
-use super::{Answer, Instance, Sent, Unsent};
+use super::{Answer, Instance, Sent, Unanswered};
 use crate::forward::error::Break;
 use crate::forward::fleet::Socket;
 use crate::forward::outgoing::Outgoing;
@@ -59,7 +61,7 @@ pub(super) struct Idle<B> {
 impl<B> Connection<B> {
     pub(super) fn new(socket: Socket) -> Self {
         let dialogue = Rc::new(RefCell::new(Dialogue::new(Wire::new(socket))));
-        // It is put off before it is waited for.
+        // It is put off when it is waited for.
         let (timer, idle_since) = (Box::pin(sleep(Duration::ZERO)), Instant::now());
         Self { dialogue, timer, idle_since, is_rested: false }
     }
@@ -100,18 +102,21 @@ impl<B: UploadBody> Connection<B> {
         async move {
             let answer = poll_fn(|cx| dialogue.borrow_mut().poll_answer(cx)).await;
             match answer {
-                Ok(head) => Ok(head.map(|()| Answer::Http1(Hearing(dialogue)))),
+                Ok(head) => {
+                    Dialogue::send_on(&dialogue);
+                    Ok(head.map(|()| Answer::Http1(Hearing(dialogue))))
+                }
                 Err(error) => {
                     let is_unsent = dialogue.borrow_mut().take_back(request);
-                    Err(Unsent { is_unsent, error })
+                    Err(Unanswered { is_unsent, error })
                 }
             }
         }
     }
 
-    /// Waits until all of the request is sent.
-    pub(super) async fn sent(&self) -> Result<(), Break> {
-        poll_fn(|cx| self.dialogue.borrow_mut().poll_sent(cx)).await
+    /// Waits until all of the request is sent, or cannot be.
+    pub(super) async fn sent(&self) {
+        poll_fn(|cx| self.dialogue.borrow_mut().poll_sent(cx)).await;
     }
 }
 
