@@ -97,7 +97,7 @@ impl Gatekeeper {
         let today = self.today(now.as_millisecond());
         let folder = match self.folders.get(session.id()) {
             Some(folder) => folder,
-            None => self.open_folder(session.id(), ready, &today)?,
+            None => self.open_folder(session.id(), ready, &today, now.as_millisecond())?,
         };
         Ok(Admitted::new(self.papers(&folder, ready, &today, now.as_millisecond())?))
     }
@@ -112,8 +112,9 @@ impl Gatekeeper {
         id: &SessionId,
         ready: &Ready,
         today: &Arc<Today>,
+        now_ms: i64,
     ) -> Result<Arc<ArcSwap<Signed>>, NotAdmitted> {
-        let signed = self.sign(ready, today, self.clock.now_ms())?;
+        let signed = self.sign(ready, today, now_ms)?;
         let folder = Arc::new(ArcSwap::from_pointee(signed));
         self.folders.insert(*id, Arc::clone(&folder));
         Ok(folder)

@@ -11,14 +11,15 @@ use super::names;
 use super::sticky::Mark;
 use crate::domain::CafCode;
 
-/// Makes a backend's head into what the client gets, if any of it may be given out.
+/// Makes a backend's head into what the client gets, if any of it may be given out; whether it is of a stream, that goes on
+/// for as long as both ends want.
 pub(super) fn accept(
     head: &mut Parts,
     caf: CafCode,
     tag: &Tag,
     mark: Mark,
     scratch: &mut Vec<u8>,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
     }
@@ -38,7 +39,13 @@ pub(super) fn accept_switch(
     Ok(())
 }
 
-fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec<u8>) -> Result<(), Reason> {
+fn edit(
+    head: &mut Parts,
+    caf: CafCode,
+    tag: &Tag,
+    mark: Mark,
+    scratch: &mut Vec<u8>,
+) -> Result<bool, Reason> {
     let headers = &mut head.headers;
     let survey = Survey::of(headers, caf);
     if survey.names_another {
@@ -58,7 +65,7 @@ fn edit(head: &mut Parts, caf: CafCode, tag: &Tag, mark: Mark, scratch: &mut Vec
         headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     head.version = Version::HTTP_11;
-    Ok(())
+    Ok(survey.is_stream)
 }
 
 /// What a head has of what must be looked at, found in one pass: most have next to nothing of it.
@@ -77,6 +84,7 @@ struct Survey {
     set_cookie: bool,
     is_document: bool,
     is_public: bool,
+    is_stream: bool,
     unwanted: Vec<HeaderName>,
 }
 
@@ -95,7 +103,10 @@ impl Survey {
                 }
                 CONNECTION => survey.connection = true,
                 SET_COOKIE => survey.set_cookie = true,
-                CONTENT_TYPE => survey.is_document |= is_html(value),
+                CONTENT_TYPE => {
+                    survey.is_document |= is_html(value);
+                    survey.is_stream |= is_stream(value);
+                }
                 CACHE_CONTROL => survey.is_public |= is_public(value),
                 _ if *name == names::CAF_CODE => {
                     survey.names_another |= value.as_bytes() != caf.as_str().as_bytes();
@@ -118,8 +129,8 @@ fn is_html(content_type: &HeaderValue) -> bool {
 }
 
 /// Whether an answer goes on for as long as both ends want: events, or messages of gRPC.
-pub(super) fn is_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+fn is_stream(content_type: &HeaderValue) -> bool {
+    let kind = content_type.as_bytes();
     let starts = |with: &[u8]| kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     starts(b"text/event-stream") || starts(b"application/grpc")
 }

@@ -128,12 +128,13 @@ impl<B: UploadBody> Backend<B> {
             // the runtime first hear of closed ones.
             tokio::task::yield_now().await;
         }
-        let seat = match seat.reuse(plan.offer) {
+        let now = Instant::now();
+        let seat = match seat.reuse(plan.offer, now) {
             Err(seat) => seat,
             Ok(mut lease) => {
                 let may_be_stale =
                     lease.may_be_stale() && self.team.budget.is_some() && request.is_repeatable();
-                match self.send(&mut lease, request, plan).await {
+                match self.send(&mut lease, request, plan, now).await {
                     Ok(answer) => return Ok((answer, lease)),
                     Err(Failure { is_unsent: true, .. }) => {}
                     Err(Failure { reason: Reason::Broken(_), .. })
@@ -152,7 +153,7 @@ impl<B: UploadBody> Backend<B> {
                 return Err(Failure { is_unsent: true, reason });
             }
         };
-        match self.send(&mut lease, request, plan).await {
+        match self.send(&mut lease, request, plan, Instant::now()).await {
             Ok(answer) => Ok((answer, lease)),
             Err(failure) => {
                 if failure.is_unsent && lease.is_own() {
@@ -170,11 +171,12 @@ impl<B: UploadBody> Backend<B> {
         lease: &mut Lease<B>,
         request: &mut Outgoing<B>,
         plan: Plan,
+        now: Instant,
     ) -> Result<Response<Answer<B>>, Failure> {
         let progress = request.progress.clone();
         let upload = progress.as_deref();
         let answer = lease.send(request);
-        let answer = match self.in_time(answer, lease.timer(), upload, plan.deadline).await {
+        let answer = match self.in_time(answer, lease.timer(), upload, (now, plan.deadline)).await {
             Ok(answer) => answer,
             Err(reason) => {
                 if !upload.is_some_and(Progress::is_clients_turn) {
@@ -203,11 +205,10 @@ impl<B: UploadBody> Backend<B> {
         answer: impl Future<Output = T>,
         mut timer: Pin<&mut Sleep>,
         upload: Option<&Progress>,
-        deadline: Instant,
+        (began, deadline): (Instant, Instant),
     ) -> Result<T, Reason> {
         let limit = self.team.rule.times.first_byte;
         let mut answer = pin!(answer);
-        let began = Instant::now();
         let end = (began + limit).min(deadline);
         // One that ends sooner is put off once it has ended: most answers come long before.
         if !(began..=end).contains(&timer.deadline()) {

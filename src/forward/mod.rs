@@ -156,14 +156,15 @@ impl<B: UploadBody> Inner<B> {
         let hold = Hold { lease, upload, is_well };
         let (mut head, body) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
-        let accepted =
-            answer::accept(&mut head, backend.caf, &backend.tag, hold.lease.member().mark, scratch);
-        if let Err(reason) = accepted {
-            hold.lease.failed(&reason);
-            return Err(reason);
-        }
+        let mark = hold.lease.member().mark;
+        let is_stream = match answer::accept(&mut head, backend.caf, &backend.tag, mark, scratch) {
+            Ok(is_stream) => is_stream,
+            Err(reason) => {
+                hold.lease.failed(&reason);
+                return Err(reason);
+            }
+        };
         let idle = backend.team.rule.times.idle;
-        let is_stream = answer::is_stream(&head.headers);
         if is_stream && is_well {
             // It may have no end that could show it.
             hold.lease.member().health.succeeded();

@@ -106,10 +106,10 @@ impl<B> Seat<B> {
     }
 
     /// A connection that was used before, if one can be used again.
-    pub(super) fn reuse(self, offer: Offer) -> Result<Lease<B>, Self> {
+    pub(super) fn reuse(self, offer: Offer, now: Instant) -> Result<Lease<B>, Self> {
         let link = match self.0.shared.stream().filter(|_| offer == Offer::All) {
             Some(stream) => Some(Link::Shared(stream)),
-            None => self.0.own.take(self.0.team.rule.keep_alive).map(Link::Own),
+            None => self.0.own.take(self.0.team.rule.keep_alive, now).map(Link::Own),
         };
         match link {
             Some(link) => Ok(Lease { seat: self, link }),

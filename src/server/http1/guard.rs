@@ -273,9 +273,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         self.link.flushed(false);
         ready!(self.poll_first(cx))?;
-        let written = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SMALL {
+        let size = slices.iter().map(|slice| slice.len()).sum();
+        let written = if slices.len() > 1 && size <= SMALL {
             // A copy costs less than what the kernel takes for several pieces.
-            let whole = slices.iter().map(|slice| &**slice).collect::<Vec<_>>().concat();
+            let mut whole = Vec::with_capacity(size);
+            for slice in slices {
+                whole.extend_from_slice(slice);
+            }
             Pin::new(&mut self.stream).poll_write(cx, &whole)
         } else {
             Pin::new(&mut self.stream).poll_write_vectored(cx, slices)

@@ -1,6 +1,7 @@
 //! Heads, as HTTP/1.1 has them (RFC 9112): a request's is written, an answer's read.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -47,8 +48,11 @@ pub(super) struct Head {
     pub(super) is_last: bool,
 }
 
+/// Where the headers of one head stand, in a place that is used again for the next.
+pub(super) type Places = Vec<(HeaderName, Range<usize>)>;
+
 /// Takes an answer's head from what has come; `None` as long as it is not whole.
-pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
+pub(super) fn read(incoming: &mut BytesMut, places: &mut Places) -> Result<Option<Head>, Break> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
     let mut head = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut head, incoming, &mut room);
@@ -61,27 +65,11 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
         Err(_) => return Err(Break::NoHttp("a head that cannot be read")),
     };
     let answer = start(&head)?;
-    let mut framing = Framing::default();
-    // Values stay where they have come: only names are copied, if they are no common ones.
-    let begin = incoming.as_ptr().addr();
-    let mut fields = Vec::with_capacity(head.headers.len());
-    for field in head.headers.iter() {
-        let name = name(field)?;
-        if !framing.note(&name, field.value) {
-            continue;
-        }
-        let place = match field.value.len() {
-            0 => 0..0,
-            length => {
-                let from = field.value.as_ptr().addr() - begin;
-                from..from + length
-            }
-        };
-        fields.push((name, place));
-    }
+    places.clear();
+    let framing = survey(head.headers, incoming, places)?;
     let bytes = incoming.split_to(end).freeze();
-    let mut headers = HeaderMap::with_capacity(fields.len());
-    for (name, place) in fields {
+    let mut headers = HeaderMap::with_capacity(places.len());
+    for (name, place) in places.drain(..) {
         headers.append(name, HeaderValue::from_maybe_shared(bytes.slice(place)).map_err(|_| NO_FIELD)?);
     }
     let is_old = answer.version() < Version::HTTP_11;
@@ -89,6 +77,21 @@ pub(super) fn read(incoming: &mut BytesMut) -> Result<Option<Head>, Break> {
     let (mut parts, ()) = answer.into_parts();
     parts.headers = headers;
     Ok(Some(Head { answer: Response::from_parts(parts, ()), length, is_last }))
+}
+
+/// Finds the headers of a head that begins with `incoming`, but for those that end here. Values stay where they have come;
+/// only names are copied, if they are no common ones.
+fn survey(fields: &[Header<'_>], incoming: &[u8], places: &mut Places) -> Result<Framing, Break> {
+    let mut framing = Framing::default();
+    let begin = incoming.as_ptr().addr();
+    for field in fields {
+        let name = name(field)?;
+        if framing.note(&name, field.value) {
+            let from = if field.value.is_empty() { 0 } else { field.value.as_ptr().addr() - begin };
+            places.push((name, from..from + field.value.len()));
+        }
+    }
+    Ok(framing)
 }
 
 /// The status line.

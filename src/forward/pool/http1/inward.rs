@@ -10,7 +10,7 @@ use memchr::memchr;
 use tokio::io::AsyncReadExt as _;
 
 use super::chunks::{Chunks, Piece};
-use super::heads::{self, Head, Length};
+use super::heads::{self, Head, Length, Places};
 use crate::forward::error::Break;
 use crate::forward::interim::Listener;
 use crate::forward::wire::Wire;
@@ -29,6 +29,7 @@ pub(super) struct Inward {
     is_last: bool,
     /// Who hears what comes before the answer.
     listener: Option<Listener>,
+    places: Places,
 }
 
 enum At {
@@ -57,6 +58,7 @@ impl Inward {
             is_bare: false,
             is_last: false,
             listener: None,
+            places: Places::new(),
         }
     }
 
@@ -124,7 +126,7 @@ impl Inward {
             self.seen = self.bytes.len();
             return Ok(None);
         }
-        let head = heads::read(&mut self.bytes)?;
+        let head = heads::read(&mut self.bytes, &mut self.places)?;
         self.seen = if head.is_none() { self.bytes.len() } else { 0 };
         Ok(head)
     }

@@ -148,9 +148,8 @@ impl<B> Idle<B> {
     }
 
     /// The one that was used last, if within `keep_alive`.
-    pub(super) fn take(&self, keep_alive: Duration) -> Option<Connection<B>> {
+    pub(super) fn take(&self, keep_alive: Duration, now: Instant) -> Option<Connection<B>> {
         let mut connections = self.connections.borrow_mut();
-        let now = Instant::now();
         while let Some(mut connection) = connections.pop_back() {
             connection.is_rested = connection.idle_since + REST <= now;
             if super::end_of(connection.idle_since, keep_alive) <= now {

@@ -8,7 +8,7 @@ use super::heads::{self, Head, Length};
 use crate::forward::error::Break;
 
 fn head(text: &str) -> Result<Option<Head>, Break> {
-    heads::read(&mut BytesMut::from(text))
+    heads::read(&mut BytesMut::from(text), &mut Vec::new())
 }
 
 #[test]
@@ -16,11 +16,11 @@ fn a_head_is_read_once_it_is_whole() {
     let text = "HTTP/1.1 299 Presque bien\r\nX-A:  b \r\nx-a: c\r\nX-Empty:\r\nX-Latin: \u{e9}\r\n\r\n";
     for size in 0..text.len() {
         let part = text.as_bytes().get(..size).unwrap_or_default();
-        assert!(matches!(heads::read(&mut BytesMut::from(part)), Ok(None)), "{size}");
+        assert!(matches!(heads::read(&mut BytesMut::from(part), &mut Vec::new()), Ok(None)), "{size}");
     }
     let mut bytes = BytesMut::from(text);
     bytes.extend_from_slice(b"body");
-    let answer = heads::read(&mut bytes).expect("a head").expect("whole").answer;
+    let answer = heads::read(&mut bytes, &mut Vec::new()).expect("a head").expect("whole").answer;
     assert_eq!(
         (answer.status().as_u16(), answer.version(), &bytes[..]),
         (299, Version::HTTP_11, &b"body"[..])
@@ -167,11 +167,11 @@ proptest! {
         let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
         prop_assert_eq!(read(&[&bytes]), read(&pieces));
         let start = [b"HTTP/1.1 200 OK\r\n".as_slice(), &bytes].concat();
-        if let Ok(Some(head)) = heads::read(&mut BytesMut::from(start.as_slice())) {
+        if let Ok(Some(head)) = heads::read(&mut BytesMut::from(start.as_slice()), &mut Vec::new()) {
             prop_assert_eq!(head.answer.status(), StatusCode::OK);
             for end in 0..start.len() {
                 let part = start.get(..end).unwrap_or_default();
-                if let Ok(Some(sooner)) = heads::read(&mut BytesMut::from(part)) {
+                if let Ok(Some(sooner)) = heads::read(&mut BytesMut::from(part), &mut Vec::new()) {
                     prop_assert_eq!(sooner.answer.headers(), head.answer.headers());
                 }
             }
