@@ -226,8 +226,9 @@ impl<B: UploadBody> Backend<B> {
             }
             let (since, reason) = match upload.map(Progress::silence) {
                 None => (began, Reason::FirstByteTimeout),
-                Some(Silence::Since(moved)) => (moved, Reason::FirstByteTimeout),
-                Some(Silence::OfClient(moved)) => (moved, Reason::ClientBody),
+                // It may have waited for its turn before.
+                Some(Silence::Since(moved)) => (moved.max(began), Reason::FirstByteTimeout),
+                Some(Silence::OfClient(moved)) => (moved.max(began), Reason::ClientBody),
             };
             if since + limit <= now {
                 return Err(reason);

@@ -204,14 +204,18 @@ impl Link {
 impl Teller for Link {
     /// Only where all was sent: an interim answer must not come in the middle of the answer before it. It is
     /// a hint, and can be done without, as are more of them than a slow client takes.
+    ///
+    /// A backend's are heard by the request's own task, which looks at them when it has been polled: it is not woken, or a
+    /// backend that says them without end would have it run without end.
     fn tell(&self, interim: Interim) {
         if !self.is_flushed.load(Ordering::Acquire) {
             return;
         }
         let mut untold = locked(&self.interim);
         let is_full = untold.count >= MOST_UNTOLD || untold.size + interim.size() > MOST_UNTOLD_SIZE;
-        // The one that a client waits for.
-        if is_full && interim.status() != StatusCode::CONTINUE {
+        // The one that a client waits for; whoever reads its body says it, in whatever task.
+        let is_awaited = interim.status() == StatusCode::CONTINUE;
+        if is_full && !is_awaited {
             return;
         }
         untold.count += 1;
@@ -219,7 +223,9 @@ impl Teller for Link {
         untold.waiting.push(interim);
         drop(untold);
         self.has_interim.store(true, Ordering::Release);
-        self.wake();
+        if is_awaited {
+            self.wake();
+        }
     }
 }
 

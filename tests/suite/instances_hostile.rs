@@ -361,7 +361,7 @@ fn a_client_that_takes_its_time_gives_its_place_back_once_the_request_has_had_it
 #[test]
 fn hints_without_end_cost_little_memory_and_end_in_time() {
     let backend = Backend::start("131");
-    backend.script(hints());
+    backend.script(hints(8_000));
     let world = south(&[url(backend.address)], |settings| {
         settings.set("backend", "first_byte_timeout", r#""3s""#);
     });
@@ -384,29 +384,110 @@ fn hints_without_end_cost_little_memory_and_end_in_time() {
 }
 
 #[test]
-fn hints_without_end_leave_time_for_other_cafs() {
-    let backend = Backend::start("131");
-    backend.script(hints());
-    let world = south(&[url(backend.address)], |settings| {
-        settings.set("server", "workers", "1").set("backend", "first_byte_timeout", r#""20s""#);
-    });
-    let mut client = world.signed_in(SOUTH);
-    let mut other = world.admitted();
-    let mut held = connect(world.gateway.public);
-    held.write_all(&client.get("/").program().bytes()).unwrap();
-    eventually("hints come", || backend.count() == 1);
-    for _ in 0..3 {
-        let asked = Instant::now();
-        assert_eq!(other.get("/").program().send().status, 200);
-        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+fn hints_without_end_leave_time_for_other_cafs_and_end_in_time() {
+    for size in [8_000, 1] {
+        let backend = Backend::start("131");
+        backend.script(hints(size));
+        let world = south(&[url(backend.address)], |settings| {
+            settings.set("server", "workers", "1").set("backend", "first_byte_timeout", r#""2s""#);
+        });
+        let mut client = world.signed_in(SOUTH);
+        let mut other = world.admitted();
+        let mut held = connect(world.gateway.public);
+        let began = Instant::now();
+        held.write_all(&client.get("/").program().bytes()).unwrap();
+        eventually("hints come", || backend.count() == 1);
+        for _ in 0..10 {
+            let asked = Instant::now();
+            assert_eq!(other.get("/").program().send().status, 200);
+            assert!(asked.elapsed() < Duration::from_secs(1), "{size}: {:?}", asked.elapsed());
+        }
+        let mut said = String::new();
+        while !said.contains("HTTP/1.1 504") {
+            let mut piece = [0; 65_536];
+            let read = held.read(&mut piece).unwrap();
+            assert!(read > 0, "{size}: no answer");
+            said = format!(
+                "{}{}",
+                &said[said.len().saturating_sub(20)..],
+                String::from_utf8_lossy(&piece[..read])
+            );
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{size}: a limit of 2 s, held after {took:?}");
     }
 }
 
-/// Interim answers, without end.
-fn hints() -> Script {
-    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(8_000)).repeat(8);
+/// An answer that breaks off tells as much as has come: a browser that is told nothing on a kept connection may ask again
+/// by itself.
+#[test]
+fn what_came_before_an_answer_broke_off_is_given_out() {
+    let parts = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nx\r\n",
+    ];
+    let backend = Backend::start("131");
+    let world = south(&[url(backend.address)], |_| ());
+    let mut client = world.signed_in(SOUTH);
+    for part in parts {
+        backend.script(Arc::new(move |_, stream| {
+            stream.write_all(part.as_bytes()).unwrap();
+            Then::Close
+        }));
+        for _ in 0..5 {
+            let mut stream = connect(world.gateway.public);
+            stream.write_all(&client.post("/f").json(&json!({})).bytes()).unwrap();
+            let mut got = Vec::new();
+            let _ = stream.read_to_end(&mut got);
+            let got = String::from_utf8_lossy(&got);
+            assert!(got.starts_with("HTTP/1.1 200") && got.contains("ok"), "{part:?}: {got:?}");
+        }
+    }
+}
+
+/// That an answer is the last on its connection says nothing of the request that it answers.
+#[test]
+fn an_upload_goes_on_after_an_answer_that_closes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let reading = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut got = Vec::new();
+        let mut piece = [0; 4_096];
+        while !got.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut piece).unwrap();
+            got.extend_from_slice(&piece[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        while let Ok(read @ 1..) = stream.read(&mut piece) {
+            got.extend_from_slice(&piece[..read]);
+        }
+        got
+    });
+    let world = south(&[url(address)], |_| ());
+    let mut client = world.signed_in(SOUTH);
+    let body = vec![b'x'; 300_000];
+    let whole = client.post("/f").body("application/pdf", &body).bytes();
+    let (first, rest) = whole.split_at(whole.len() - 290_000);
+    let mut stream = connect(world.gateway.public);
+    stream.write_all(first).unwrap();
+    let mut answer = [0; 4_096];
+    let read = stream.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 200"));
+    for piece in rest.chunks(10_000) {
+        stream.write_all(piece).unwrap();
+    }
+    let got = reading.join().unwrap();
+    assert!(got.ends_with(&body), "{} of 300,000 bytes", got.len());
+}
+
+/// Interim answers of that size, without end.
+fn hints(size: usize) -> Script {
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(size));
+    let hints = hint.repeat(65_536 / hint.len());
     Arc::new(move |_, stream| {
-        while stream.write_all(hint.as_bytes()).is_ok() {}
+        while stream.write_all(hints.as_bytes()).is_ok() {}
         Then::Close
     })
 }

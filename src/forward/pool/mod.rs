@@ -252,7 +252,7 @@ impl<B: UploadBody> Lease<B> {
     /// Gives the connection back once the request's upload ends too, if that is soon.
     pub(super) fn give_back_later(self) {
         let Self { seat, link } = self;
-        if matches!(&link, Link::Own(connection) if connection.is_last()) {
+        if matches!(&link, Link::Own(connection) if connection.is_lost()) {
             return;
         }
         tokio::task::spawn_local(async move {

@@ -96,7 +96,7 @@ fn trailers(incoming: &mut BytesMut) -> Result<Option<HeaderMap>, Break> {
     }
     let mut room = [httparse::EMPTY_HEADER; FIELDS];
     let (end, trailers) = match httparse::parse_headers(incoming, &mut room) {
-        Ok(Status::Complete((end, fields))) => {
+        Ok(Status::Complete((end, fields))) if end <= TRAILERS => {
             (end, fields.iter().map(heads::field).collect::<Result<_, _>>()?)
         }
         Ok(Status::Partial) if incoming.len() < TRAILERS => return Ok(None),

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -23,12 +23,17 @@ use crate::forward::outgoing::Outgoing;
 use crate::forward::upload::UploadBody;
 use crate::forward::wire::Wire;
 
+/// Interim answers in a row before others have their turn.
+const TURN: usize = 4;
+
 /// One connection's end at the gateway.
 pub(super) struct Dialogue<B> {
     /// `None` once it is closed.
     wire: Option<Wire>,
     outward: Outward<B>,
     inward: Inward,
+    /// Whether the instance waits for more of a request than will come.
+    is_broken: bool,
     /// Sends what is left of a body whose answer has begun.
     sender: Option<JoinHandle<()>>,
     /// Why that could not be sent, and who is to hear of it.
@@ -39,11 +44,13 @@ pub(super) struct Dialogue<B> {
 impl<B> Dialogue<B> {
     pub(super) fn new(wire: Wire) -> Self {
         let (outward, inward) = (Outward::new(), Inward::new());
-        Self { wire: Some(wire), outward, inward, sender: None, failure: None, reader: None }
+        let (sender, failure, reader) = (None, None, None);
+        Self { wire: Some(wire), outward, inward, is_broken: false, sender, failure, reader }
     }
 
     /// Begins with a request; the answer before it is over.
     pub(super) fn begin(&mut self, request: &mut Outgoing<B>) {
+        (self.failure, self.reader) = (None, None);
         self.outward.begin(request);
         self.inward.begin(request.is_head(), request.listener.clone());
     }
@@ -60,12 +67,12 @@ impl<B> Dialogue<B> {
 
     /// Whether the last exchange is over on both sides, and another may follow.
     pub(super) fn is_free(&self) -> bool {
-        self.inward.is_free() && self.is_sent() && !self.is_last()
+        self.inward.is_free() && self.is_sent() && !self.is_lost()
     }
 
-    /// Whether no request can follow.
-    pub(super) fn is_last(&self) -> bool {
-        self.inward.is_last() || self.wire.as_ref().is_none_or(Wire::is_deaf)
+    /// Whether the instance takes no more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_broken || self.wire.as_ref().is_none_or(Wire::is_deaf)
     }
 
     /// Whether all of the last request is sent.
@@ -131,6 +138,7 @@ impl<B: UploadBody> Dialogue<B> {
     /// The answer's head; what comes before it is told to the listener.
     pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Break>> {
         self.send_some(cx)?;
+        let mut told = 0;
         loop {
             let Some(head) = self.inward.head()? else {
                 if ready!(self.poll_fill(cx))? == 0 {
@@ -143,6 +151,12 @@ impl<B: UploadBody> Dialogue<B> {
                 self.inward.tell(&head);
                 // It may have been what the body waited for.
                 self.send_some(cx)?;
+                told += 1;
+                if told == TURN {
+                    // There may be no end to them: the runtime looks for what has come to others.
+                    let _ = pin!(tokio::task::yield_now()).poll(cx);
+                    return Poll::Pending;
+                }
                 continue;
             }
             self.inward.begin_body(&head)?;
@@ -158,15 +172,27 @@ impl<B: UploadBody> Dialogue<B> {
         if self.sender.is_some() {
             self.reader = Some(cx.waker().clone());
         }
+        match ready!(self.poll_piece(cx)) {
+            Ok(frame) => Poll::Ready(frame.map(Ok)),
+            Err(failure) => {
+                // What came before may have been given out just now: whoever writes it writes it before they hear of this.
+                self.failure = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Break>> {
         loop {
             match self.inward.piece()? {
-                Piece::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
-                Piece::End => return Poll::Ready(None),
+                Piece::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Piece::End => return Poll::Ready(Ok(None)),
                 Piece::Wait => {}
             }
             if ready!(self.poll_fill(cx))? == 0 {
                 let is_whole = self.inward.is_whole_at_the_end();
-                return Poll::Ready((!is_whole).then_some(Err(Break::Early)));
+                return Poll::Ready(if is_whole { Ok(None) } else { Err(Break::Early) });
             }
         }
     }
@@ -185,7 +211,9 @@ impl<B: UploadBody> Dialogue<B> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Break>> {
         let wire = self.wire.as_mut().ok_or(Break::Early)?;
-        self.outward.poll_sent(wire, cx)
+        let sent = self.outward.poll_sent(wire, cx);
+        self.is_broken |= matches!(sent, Poll::Ready(Err(_)));
+        sent
     }
 
     /// Sends what can be sent now.

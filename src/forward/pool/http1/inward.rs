@@ -78,11 +78,6 @@ impl Inward {
         matches!(self.at, At::Over) && self.bytes.is_empty() && !self.is_last
     }
 
-    /// Whether the connection ends with the answer.
-    pub(super) fn is_last(&self) -> bool {
-        self.is_last
-    }
-
     /// How much of the body is to come.
     pub(super) fn size_hint(&self) -> SizeHint {
         match self.at {
@@ -111,7 +106,7 @@ impl Inward {
         }
         let spare = self.bytes.capacity() - self.bytes.len();
         let size = ready!(pin!(wire.read_buf(&mut self.bytes)).poll(cx))?;
-        if size == spare {
+        if size == spare && !matches!(self.at, At::Head) {
             // There is more, and it may be much.
             self.room = (self.room * 4).min(MOST_ROOM);
         }

@@ -76,9 +76,9 @@ impl<B> Connection<B> {
         self.dialogue.borrow().is_sent()
     }
 
-    /// Whether it ends with the answer.
-    pub(super) fn is_last(&self) -> bool {
-        self.dialogue.borrow().is_last()
+    /// Whether the instance takes no more of the request.
+    pub(super) fn is_lost(&self) -> bool {
+        self.dialogue.borrow().is_lost()
     }
 
     /// The bytes of another protocol, once the answer says that it follows, and those that have come already.

@@ -155,10 +155,9 @@ impl<B: UploadBody> Outward<B> {
             return Poll::Ready(Ok(()));
         }
         let Some(upload) = &mut self.upload else { return Poll::Ready(Ok(())) };
-        let Some(frame) = ready!(Pin::new(&mut *upload).poll_frame(cx)) else {
-            return Poll::Ready(self.end());
-        };
+        let frame = ready!(Pin::new(&mut *upload).poll_frame(cx));
         self.has_fed = true;
+        let Some(frame) = frame else { return Poll::Ready(self.end()) };
         let frame = frame.map_err(Break::Body)?;
         match frame.into_data() {
             Ok(data) => self.load(data)?,
