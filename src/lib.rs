@@ -33,7 +33,7 @@
 //! |   | [`admin`] | the admin API; every command is one variant that API and CLI share |
 //! | 4 | [`gate`] | what a request passes, in order; the reception; tunnels; the one place where an error becomes a response |
 //! | 3 | [`portal`] | the public endpoints, one action a file |
-//! |   | [`forward`] | the forwarder: which instance, pools, TLS, retries, headers, cookies, timeouts, WebSocket handshakes, the warning in pages |
+//! |   | [`forward`] | the forwarder: which instance, pools, its own HTTP/1.1 to them, TLS, retries, headers, cookies, timeouts, WebSocket handshakes, the warning in pages |
 //! |   | [`store`] | Redis and embedded, under one contract suite |
 //! |   | [`mail`] | letters, by SMTP or into a folder |
 //! |   | [`demo`] | the demonstration Cafs and accounts |

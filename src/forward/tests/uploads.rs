@@ -178,32 +178,74 @@ fn pieces_of_all_sizes_arrive_whole() {
     });
 }
 
-/// A client may send all before it reads anything.
+/// A client may send all before it reads anything, and again.
 #[test]
 fn an_upload_goes_on_though_nobody_reads_its_answer() {
     run(async {
         let peer = Peer::new().await;
         let forwarder = forwarder(&[("921", &[peer.address])], &timeouts());
-        let (sender, request) = upload();
-        let answer = async {
+        let answers = async {
             let mut conversation = peer.accept().await;
-            conversation.head().await;
-            conversation.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
-            conversation.until("0\r\n\r\n").await;
-            conversation.say("whole").await;
-            conversation
-        };
-        let ask = async {
-            let answer = forwarder.ask(request).await.unwrap();
-            for _ in 0..20 {
-                sender.send(data("piece")).await.unwrap();
+            for _ in 0..3 {
+                conversation.head().await;
+                conversation.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+                conversation.until("0\r\n\r\n").await;
+                conversation.say("whole").await;
             }
-            drop(sender);
-            answer
+            peer.accept().await;
         };
-        let (answered, conversation) = tokio::join!(ask, answer);
-        assert_eq!(read(answered).await.unwrap().0, "whole");
-        drop(conversation);
+        let asks = async {
+            for _ in 0..3 {
+                let (sender, request) = upload();
+                let answer = forwarder.ask(request).await.unwrap();
+                for _ in 0..20 {
+                    sender.send(data("piece")).await.unwrap();
+                }
+                drop(sender);
+                assert_eq!(read(answer).await.unwrap().0, "whole");
+            }
+        };
+        tokio::select! {
+            () = asks => {}
+            () = answers => panic!("a second connection was opened"),
+        }
+    });
+}
+
+/// An answer may be over before its request is, and the connection serves again all the same.
+#[test]
+fn a_late_upload_does_not_cost_its_connection() {
+    run(async {
+        let peer = Peer::new().await;
+        let forwarder = forwarder(&[("921", &[peer.address])], &timeouts());
+        let (told, mut ended) = tokio::sync::mpsc::channel(1);
+        let answers = async {
+            let mut conversation = peer.accept().await;
+            for _ in 0..3 {
+                conversation.head().await;
+                conversation.say(OK).await;
+                conversation.until("0\r\n\r\n").await;
+                told.send(()).await.unwrap();
+            }
+            peer.accept().await;
+        };
+        let asks = async {
+            for _ in 0..3 {
+                let (sender, request) = upload();
+                read(forwarder.ask(request).await.unwrap()).await.unwrap();
+                for _ in 0..20 {
+                    sender.send(data("piece")).await.unwrap();
+                }
+                drop(sender);
+                ended.recv().await.unwrap();
+                // By a task of its own it is given back.
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = asks => {}
+            () = answers => panic!("a second connection was opened"),
+        }
     });
 }
 

@@ -50,7 +50,7 @@ impl<B> Dialogue<B> {
 
     /// Begins with a request; the answer before it is over.
     pub(super) fn begin(&mut self, request: &mut Outgoing<B>) {
-        (self.failure, self.reader) = (None, None);
+        (self.sender, self.failure, self.reader) = (None, None, None);
         self.outward.begin(request);
         self.inward.begin(request.is_head(), request.listener.clone());
     }
