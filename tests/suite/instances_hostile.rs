@@ -404,7 +404,7 @@ fn hints_without_end_leave_time_for_other_cafs_and_end_in_time() {
         }
         let mut said = String::new();
         while !said.contains("HTTP/1.1 504") {
-            let mut piece = [0; 65_536];
+            let mut piece = [0; 16_384];
             let read = held.read(&mut piece).unwrap();
             assert!(read > 0, "{size}: no answer");
             said = format!(
