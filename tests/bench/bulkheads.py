@@ -196,10 +196,11 @@ def main():
                     print(f"  {name}: p50 {p50:.2f} p99 {p99:.2f} ms ({count} requests, {rate:.0f} a second beside them)",
                           file=sys.stderr)
         finally:
-            gateway.terminate()
-            gateway.wait(20)
+            # The clients first: requests under way would hold the gateway's end.
             for process in started:
                 process.terminate()
+            gateway.terminate()
+            gateway.wait(40)
         report(found)
 
 
