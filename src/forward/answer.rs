@@ -20,32 +20,6 @@ pub(super) fn accept(
     mark: Mark,
     scratch: &mut Vec<u8>,
 ) -> Result<bool, Reason> {
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Reason::BadAnswer("an upgrade that nobody asked for"));
-    }
-    edit(head, caf, tag, mark, scratch)
-}
-
-/// The same for the head of a switch that was asked for: no body follows it.
-pub(super) fn accept_switch(
-    head: &mut Parts,
-    caf: CafCode,
-    tag: &Tag,
-    mark: Mark,
-    scratch: &mut Vec<u8>,
-) -> Result<(), Reason> {
-    edit(head, caf, tag, mark, scratch)?;
-    head.headers.remove(CONTENT_LENGTH);
-    Ok(())
-}
-
-fn edit(
-    head: &mut Parts,
-    caf: CafCode,
-    tag: &Tag,
-    mark: Mark,
-    scratch: &mut Vec<u8>,
-) -> Result<bool, Reason> {
     let headers = &mut head.headers;
     let survey = Survey::of(headers, caf);
     if survey.names_another {

@@ -51,7 +51,7 @@ pub enum Reason {
     /// Silence for `backend.idle_timeout` within the answer's body, of which a part was given out.
     #[error("the backend stopped in the middle of its answer")]
     IdleTimeout,
-    /// The connection was closed before the answer's head. The request may have been acted upon.
+    /// The connection failed, was closed, or had no HTTP on it before the answer's head. The request may have been acted upon.
     #[error("the backend broke off: {}", told(.0))]
     Broken(#[source] Break),
     /// The answer's head is none that a gateway may pass on. The request may have been acted upon.

@@ -3,7 +3,7 @@
 //! One [`Forwarder`] a worker, and nothing shared: its pools are plain cells. It spawns local tasks, so
 //! it must be used inside a `tokio::runtime::LocalRuntime` (or a `LocalSet`, which costs more).
 //!
-//! A request's way: `headers` edits the head in place, `upload` counts and watches the body, both are `outgoing`;
+//! A request's way: `headers` edits the head in place, `word` is what the gateway adds, `upload` counts and watches the body, both are `outgoing`;
 //! `backend` asks one instance, or a second one, `pool` lends a connection, `answer` judges the head that comes
 //! back, `body` carries the answer's body and gives the connection back, `inject` writes the session's warning
 //! into pages; `switch` opens WebSockets. The backend is looked up by the permit alone.
@@ -27,6 +27,7 @@ mod sticky;
 mod switch;
 mod upload;
 mod wire;
+mod word;
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -34,7 +35,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use self::backend::{Backend, Plan};
@@ -68,7 +69,7 @@ struct Inner<B> {
     max_body: u64,
     injector: Injector,
     /// Never held across an await.
-    desk: RefCell<headers::Desk>,
+    desk: RefCell<word::Desk>,
 }
 
 impl<B> Forwarder<B> {
@@ -157,7 +158,12 @@ impl<B: UploadBody> Inner<B> {
         let (mut head, body) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
         let mark = hold.lease.member().mark;
-        let is_stream = match answer::accept(&mut head, backend.caf, &backend.tag, mark, scratch) {
+        let accepted = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            Err(Reason::BadAnswer("an upgrade that nobody asked for"))
+        } else {
+            answer::accept(&mut head, backend.caf, &backend.tag, mark, scratch)
+        };
+        let is_stream = match accepted {
             Ok(is_stream) => is_stream,
             Err(reason) => {
                 hold.lease.failed(&reason);

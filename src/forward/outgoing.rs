@@ -11,9 +11,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method};
 
 use super::error::Reason;
-use super::headers::Word;
 use super::interim::{Listener, Teller, expects_continue};
 use super::upload::{Progress, Upload, UploadBody};
+use super::word::Word;
 
 /// A request as it will be sent.
 pub(super) struct Outgoing<B> {

@@ -10,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, join, split};
@@ -93,7 +94,9 @@ impl<B: UploadBody> Inner<B> {
         let (wire, early) = lease.switch().ok_or(Reason::BadAnswer("a switch over HTTP/2"))?;
         let (mut head, _) = answer.into_parts();
         let scratch = &mut self.desk.borrow_mut().scratch;
-        answer::accept_switch(&mut head, backend.caf, &backend.tag, lease.member().mark, scratch)?;
+        answer::accept(&mut head, backend.caf, &backend.tag, lease.member().mark, scratch)?;
+        // No body follows a switch.
+        head.headers.remove(CONTENT_LENGTH);
         if key.is_some() {
             head.status = StatusCode::OK;
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);

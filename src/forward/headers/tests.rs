@@ -4,6 +4,7 @@ use http_body_util::Full;
 
 use super::*;
 use crate::forward::testing;
+use crate::forward::word::write_field;
 
 struct Case {
     sent: Request<Full<Bytes>>,

@@ -10,8 +10,9 @@ use httparse::{Header, ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use crate::forward::error::Break;
-use crate::forward::headers::{parse_length, write_field};
+use crate::forward::headers::parse_length;
 use crate::forward::outgoing::Outgoing;
+use crate::forward::word::write_field;
 
 /// Largest head of an answer, in bytes, and most fields of it.
 pub(super) const HEAD: usize = 64 * 1024;

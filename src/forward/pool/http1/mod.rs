@@ -1,7 +1,7 @@
 //! HTTP/1.1: a connection has one request at a time, and is kept for the next.
 //!
 //! What is said on it is a [`Dialogue`], written here rather than left to a client's library: an admitted request is
-//! this program's whole purpose, and most of what it costs is said here. Heads are read by `httparse`, as hyper reads
+//! this program's whole purpose, and a library would cost it a task, a channel and a second map of headers. Heads are read by `httparse`, as hyper reads
 //! them; what a client says, which is anybody, is hyper's to read.
 
 mod chunks;

@@ -12,10 +12,11 @@ use tokio::io::AsyncWrite as _;
 
 use super::heads;
 use crate::forward::error::Break;
-use crate::forward::headers::{names_in, write_field};
+use crate::forward::headers::names_in;
 use crate::forward::outgoing::Outgoing;
 use crate::forward::upload::{Upload, UploadBody};
 use crate::forward::wire::Wire;
+use crate::forward::word::write_field;
 
 /// What is to be written next, and where more of it comes from.
 pub(super) struct Outward<B> {
